@@ -1,0 +1,52 @@
+# Headwater. `make help` lists the targets; README.md names the two that matter.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT_VERSION := v2.15.0
+FUZZTIME ?= 5s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/headwater
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/headwater ./cmd/headwater
+
+.PHONY: demo
+demo: ## a live channel on a server of its own, with a player
+	go run ./cmd/headwater demo
+
+.PHONY: test
+test: tools lint unit fuzz e2e ## everything: install what is needed, lint, every test
+
+.PHONY: tools
+tools: ## install the clients, browser and linter that the tests use
+	scripts/install-tools $(GOLANGCI_LINT_VERSION)
+
+.PHONY: lint
+lint: ## vet and lint
+	go vet ./...
+	bin/golangci-lint run
+
+.PHONY: unit
+unit: ## the tests beside the code, with the race detector
+	go test -race ./internal/... ./cmd/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: e2e
+e2e: ## the real binary with the real clients
+	go test -count=1 -timeout 20m ./e2e/...
+
+.PHONY: demo-channel
+demo-channel: ## generate the bundled demo channel anew (needs ffmpeg)
+	internal/demo/generate.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin tmp

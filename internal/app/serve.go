@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"headwater/internal/httpapi"
+	"headwater/internal/httpapi/controlapi"
+	"headwater/internal/httpapi/dataapi"
+	"headwater/internal/httpapi/opsapi"
+	"headwater/internal/httpapi/player"
+	"headwater/internal/mediastore"
+	"headwater/internal/wiremodel"
+)
+
+// Bounds on what a connection may take before a handler sees it.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	sendIdleTimeout   = 30 * time.Second
+)
+
+// listen binds the listener and builds the HTTP server around the edges.
+func (a *App) listen() error {
+	a.server = &http.Server{
+		Handler:           a.handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	listener, err := net.Listen("tcp", a.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	a.listener = listener
+	if a.config.TLSCert == "" {
+		a.warnPlain()
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(a.config.TLSCert, a.config.TLSKey)
+	if err != nil {
+		return fmt.Errorf("TLS certificate: %w", err)
+	}
+	a.server.TLSConfig = &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"h2", "http/1.1"},
+	}
+	a.listener = tls.NewListener(listener, a.server.TLSConfig)
+	return nil
+}
+
+// warnPlain tells when credentials and content would cross a network in the
+// clear.
+func (a *App) warnPlain() {
+	addr, err := netip.ParseAddrPort(a.listener.Addr().String())
+	if err == nil && !addr.Addr().IsLoopback() {
+		a.log.Warn("listening beyond this machine without TLS", "listen", addr.String(), "hint", "set --tls-cert and --tls-key, or put a TLS proxy before it and name it in --trusted-proxies")
+	}
+}
+
+// handler puts the edges together.
+func (a *App) handler() http.Handler {
+	authority := a.newAccess()
+	adapter := &httpapi.Adapter{Log: a.log, Proxies: a.config.TrustedProxies, Now: time.Now}
+	control := &controlapi.API{
+		Model:      wiremodel.ControlPlane(),
+		Access:     authority,
+		Containers: a.containers,
+		Endpoint:   a.endpoint,
+	}
+	data := &dataapi.API{
+		Access:     authority,
+		Containers: a.containers,
+		Objects:    a.newObjects(),
+		Timeouts: dataapi.Timeouts{
+			Upload:     a.config.Quotas.UploadTimeout,
+			UploadIdle: a.config.Quotas.UploadIdleTimeout,
+			SendIdle:   sendIdleTimeout,
+		},
+		Now: time.Now,
+	}
+	return &httpapi.Router{
+		Domain:     a.config.Domain,
+		Operations: &opsapi.API{Ready: a.ready, Player: player.Handler()},
+		Control:    adapter.Wrap("control", control.Handle, controlapi.WriteError),
+		Data: func(id mediastore.ContainerID, path string) http.Handler {
+			return adapter.Wrap("data", data.Handle(id, path), dataapi.WriteError)
+		},
+		Fallback: adapter.Wrap("none", nowhere, dataapi.WriteError),
+	}
+}
+
+// nowhere answers a request that names no container.
+func nowhere(*httpapi.Response, *http.Request) error {
+	return mediastore.Errorf(mediastore.KindContainerNotFound, "Container not found: the path must begin with a container's ID, as in its endpoint")
+}
+
+// endpoint is the address of a container's data plane, as the client that asks
+// reaches this server: under the domain when there is one, else below the host
+// that it named.
+func (a *App) endpoint(r *http.Request, client httpapi.Client, id mediastore.ContainerID) string {
+	scheme := "http://"
+	if client.Secure {
+		scheme = "https://"
+	}
+	if a.config.Domain == "" {
+		return scheme + r.Host + "/" + string(id)
+	}
+	port := ""
+	if i := strings.LastIndexByte(r.Host, ':'); i > strings.LastIndexByte(r.Host, ']') {
+		port = r.Host[i:]
+	}
+	return scheme + string(id) + ".data." + a.config.Domain + port
+}
+
+// ready reports whether the engine answers and the server is not going down.
+func (a *App) ready(ctx context.Context) error {
+	select {
+	case <-a.draining:
+		return errors.New("draining")
+	default:
+	}
+	_, _, err := a.engine.ListContainers(ctx, a.config.Account, "", 1)
+	return err
+}

@@ -1,0 +1,97 @@
+package containers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"headwater/internal/cors"
+	"headwater/internal/mediastore"
+	"headwater/internal/policy"
+)
+
+// Snapshot is an ACTIVE container with the documents that a data-plane request
+// needs, compiled. It is immutable and shared.
+type Snapshot struct {
+	mediastore.Container
+	ARN    string
+	Policy *policy.Document // nil when there is none
+	Cors   *cors.Policy     // nil when there is none
+}
+
+// snapshots caches them. A change forgets the container's; changes counts
+// forgettings, so that a snapshot that was read before a change is not kept
+// after it.
+type snapshots struct {
+	mu struct {
+		sync.RWMutex
+		byID    map[mediastore.ContainerID]*Snapshot
+		changes int
+	}
+}
+
+func (ss *snapshots) get(id mediastore.ContainerID) (snap *Snapshot, changes int) {
+	ss.mu.RLock()
+	defer ss.mu.RUnlock()
+	return ss.mu.byID[id], ss.mu.changes
+}
+
+// keep stores a snapshot that was read after the given number of changes.
+func (ss *snapshots) keep(snap *Snapshot, changes int) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.mu.changes != changes {
+		return
+	}
+	if ss.mu.byID == nil {
+		ss.mu.byID = make(map[mediastore.ContainerID]*Snapshot)
+	}
+	ss.mu.byID[snap.ID] = snap
+}
+
+func (ss *snapshots) forget(id mediastore.ContainerID) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.mu.changes++
+	delete(ss.mu.byID, id)
+}
+
+// Snapshot returns the ACTIVE container with that ID. In any other status it
+// does not exist on the data plane.
+func (s *Service) Snapshot(ctx context.Context, id mediastore.ContainerID) (*Snapshot, error) {
+	cached, changes := s.snapshots.get(id)
+	if cached != nil {
+		return cached, nil
+	}
+	c, err := s.Engine.ContainerByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Status != mediastore.StatusActive {
+		return nil, mediastore.Errorf(mediastore.KindContainerNotFound, "Container not found: %s", id)
+	}
+	snap, err := compile(c)
+	if err != nil {
+		return nil, err
+	}
+	s.snapshots.keep(snap, changes)
+	return snap, nil
+}
+
+// compile prepares the documents. They were valid when they were put; one that
+// is not any more must not be taken for none, so it is an error.
+func compile(c mediastore.Container) (*Snapshot, error) {
+	snap := &Snapshot{Container: c, ARN: c.ARN()}
+	var err error
+	if c.Policy != "" {
+		if snap.Policy, err = policy.Parse([]byte(c.Policy)); err != nil {
+			return nil, fmt.Errorf("container policy of %s: %v", c.Name, err)
+		}
+	}
+	if c.Cors != "" {
+		if snap.Cors, err = cors.Parse([]byte(c.Cors)); err != nil {
+			return nil, fmt.Errorf("CORS policy of %s: %v", c.Name, err)
+		}
+	}
+	return snap, nil
+}

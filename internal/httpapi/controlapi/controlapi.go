@@ -1,0 +1,200 @@
+// Package controlapi is the edge of the control plane: the 21 operations of
+// MediaStore_20170901 in JSON 1.1.
+//
+// It owns the codec and the table from error kinds to codes. What an operation
+// does lives in the containers service; what a request may look like lives in
+// the wire model.
+package controlapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"headwater/internal/access"
+	"headwater/internal/containers"
+	"headwater/internal/httpapi"
+	"headwater/internal/mediastore"
+	"headwater/internal/wiremodel"
+)
+
+// targetPrefix precedes the operation's name in X-Amz-Target.
+const targetPrefix = "MediaStore_20170901."
+
+// maxBody bounds a request: a CORS policy of 398,000 characters is the largest
+// document there is, and JSON may escape each of them to six bytes.
+const maxBody = 3 << 20
+
+// API is the edge. All fields are required.
+type API struct {
+	Model      *wiremodel.Model
+	Access     *access.Service
+	Containers *containers.Service
+	// Endpoint returns the address of a container's data plane, for the client
+	// that sent r.
+	Endpoint func(r *http.Request, client httpapi.Client, id mediastore.ContainerID) string
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	ctx      context.Context
+	api      *API
+	account  mediastore.AccountID
+	name     mediastore.ContainerName
+	in       input
+	endpoint func(mediastore.ContainerID) string
+}
+
+// Handle answers one request.
+func (a *API) Handle(w *httpapi.Response, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	caller, err := a.authenticate(r, body)
+	if err != nil {
+		return err
+	}
+	name, op, run, err := a.operation(r)
+	if err != nil {
+		return err
+	}
+	if err := a.Access.AuthorizeControl(caller, "mediastore:"+name); err != nil {
+		return err
+	}
+	in, err := decode(body)
+	if err != nil {
+		return err
+	}
+	if err := op.ValidateInput(map[string]any(in)); err != nil {
+		return serialization(err)
+	}
+	c := &call{ctx: r.Context(), api: a, account: caller.Account, in: in, endpoint: func(id mediastore.ContainerID) string {
+		return a.Endpoint(r, w.Client, id)
+	}}
+	if err := c.bindContainer(); err != nil {
+		return err
+	}
+	out, err := run(c)
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, out)
+}
+
+// errTooLarge is answered before anything else of the request is looked at.
+var errTooLarge = mediastore.Errorf(mediastore.KindTooLarge, "The request has more than %d bytes", maxBody)
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, &mediastore.Error{Op: "controlapi", Kind: mediastore.KindIncompleteBody, Message: "The body ended before it was complete", Err: err}
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+// authenticate finds out who is calling. The control plane knows no anonymous
+// callers, and always has the whole body to verify.
+func (a *API) authenticate(r *http.Request, body []byte) (*access.Caller, error) {
+	caller, err := a.Access.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	return caller, caller.VerifyBody(sha256.Sum256(body))
+}
+
+// operation finds the operation that X-Amz-Target names.
+func (a *API) operation(r *http.Request) (string, *wiremodel.Operation, func(*call) (any, error), error) {
+	target := r.Header.Get("X-Amz-Target")
+	name, ok := strings.CutPrefix(target, targetPrefix)
+	run, known := operations[name]
+	op := a.Model.Operation(name)
+	if !ok || !known || op == nil {
+		return "", nil, nil, &unknownOperation{target}
+	}
+	return name, op, run, nil
+}
+
+// unknownOperation and serializationError are errors of this wire format alone.
+type unknownOperation struct{ target string }
+
+func (e *unknownOperation) Error() string {
+	if e.target == "" {
+		return "X-Amz-Target is missing: it names the operation, as in " + targetPrefix + "ListContainers"
+	}
+	return fmt.Sprintf("X-Amz-Target %.100q does not name an operation", e.target)
+}
+
+type serializationError struct{ message string }
+
+func (e *serializationError) Error() string { return e.message }
+
+// serialization turns a wrong JSON type into the error for it.
+func serialization(err error) error {
+	var wrong *wiremodel.TypeError
+	if errors.As(err, &wrong) {
+		return &serializationError{wrong.Error()}
+	}
+	return err
+}
+
+// input is the decoded request. The wire model has held it against the
+// operation's shape, so a member that is present has the right type.
+type input map[string]any
+
+func decode(body []byte) (input, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return input{}, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var in input
+	if err := d.Decode(&in); err != nil {
+		return nil, &serializationError{"The body is not a JSON object: " + err.Error()}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, &serializationError{"The body has more after the JSON object"}
+	}
+	if in == nil {
+		return nil, &serializationError{"The body is null and not a JSON object"}
+	}
+	return in, nil
+}
+
+func (in input) text(member string) string {
+	s, _ := in[member].(string)
+	return s
+}
+
+// number returns a member, or 0 when it is absent.
+func (in input) number(member string) int {
+	n, _ := in[member].(json.Number)
+	i, _ := n.Int64()
+	return int(i)
+}
+
+// document returns a structured member in JSON, as it is stored.
+func (in input) document(member string) (string, error) {
+	b, err := json.Marshal(in[member])
+	return string(b), err
+}
+
+func write(w *httpapi.Response, status int, out any) error {
+	body, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.WriteHeader(status)
+	_, err = w.Write(body)
+	return err
+}

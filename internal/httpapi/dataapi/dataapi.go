@@ -1,0 +1,145 @@
+// Package dataapi is the edge of the data plane: PutObject, GetObject,
+// DescribeObject, DeleteObject and ListItems as REST-JSON, and CORS.
+//
+// It owns the codec, the headers of HTTP (ranges, conditions, digests) and the
+// table from error kinds to statuses. What an operation does lives in the
+// objects service, who may do it in the access service.
+package dataapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"headwater/internal/access"
+	"headwater/internal/containers"
+	"headwater/internal/httpapi"
+	"headwater/internal/mediastore"
+	"headwater/internal/objects"
+)
+
+// API is the edge. All fields are required.
+type API struct {
+	Access     *access.Service
+	Containers *containers.Service
+	Objects    *objects.Service
+	Timeouts   Timeouts
+	Now        func() time.Time
+}
+
+// Timeouts bound how long a client may take. Zero is no bound.
+type Timeouts struct {
+	UploadIdle time.Duration // between two reads of an upload's body
+	Upload     time.Duration // for the whole body of an upload
+	SendIdle   time.Duration // for the client to take 64 KiB of an answer
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	api       *API
+	w         *httpapi.Response
+	r         *http.Request
+	container *containers.Snapshot
+	path      string // as sent, below the container, without the URL's own slash
+}
+
+// Handle returns the handler of a request to a container. path is what follows
+// the container in the URL, percent-decoded; it begins with a slash.
+func (a *API) Handle(id mediastore.ContainerID, path string) httpapi.Handler {
+	return func(w *httpapi.Response, r *http.Request) error {
+		container, err := a.Containers.Snapshot(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		c := &call{api: a, w: w, r: r, container: container, path: strings.TrimPrefix(path, "/")}
+		if r.Method == http.MethodOptions {
+			return c.options()
+		}
+		c.allowOrigin()
+		return c.run()
+	}
+}
+
+func (c *call) run() error {
+	switch c.r.Method {
+	case http.MethodGet:
+		if c.path == "" {
+			return c.listItems()
+		}
+		return c.getObject()
+	case http.MethodHead:
+		return c.describeObject()
+	case http.MethodPut, http.MethodPost:
+		return c.putObject()
+	case http.MethodDelete:
+		return c.deleteObject()
+	default:
+		c.w.Header().Set("Allow", allowedMethods)
+		return mediastore.Errorf(mediastore.KindMethodNotAllowed, "The method %.20s is not one of %s", c.r.Method, allowedMethods)
+	}
+}
+
+const allowedMethods = "DELETE, GET, HEAD, OPTIONS, POST, PUT"
+
+// authorize finds out who is calling and whether they may do this to name, which
+// is an object's path or a folder's.
+func (c *call) authorize(action, name string) (*access.Caller, error) {
+	caller, err := c.api.Access.Authenticate(c.r)
+	if err != nil {
+		return nil, err
+	}
+	env := access.Env{
+		SourceIP:  c.w.Client.IP,
+		Secure:    c.w.Client.Secure,
+		Referer:   c.r.Header.Get("Referer"),
+		UserAgent: c.r.Header.Get("User-Agent"),
+	}
+	err = c.api.Access.AuthorizeData(caller, action, c.container.ARN+"/"+name, c.container.Policy, env)
+	if err != nil && caller.Anonymous() && c.r.Header.Get("Expect") != "" {
+		c.challenge()
+	}
+	return caller, err
+}
+
+// challenge offers HTTP Basic to a client that asks before it sends its body
+// (RFC 9110, section 10.1.1). Encoders with a user and password in their URL send
+// neither until they are asked to.
+func (c *call) challenge() {
+	c.w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+}
+
+// objectPath reads the path of an object.
+func (c *call) objectPath() (mediastore.Path, error) {
+	return mediastore.ParsePath(c.path, c.api.Objects.Quotas().Path)
+}
+
+func (c *call) deleteObject() error {
+	path, err := c.objectPath()
+	if err != nil {
+		return err
+	}
+	if _, err := c.authorize("mediastore:DeleteObject", string(path)); err != nil {
+		return err
+	}
+	pre, err := parsePrecondition(c.r.Header)
+	if err != nil {
+		return err
+	}
+	if _, err := c.api.Objects.Delete(c.r.Context(), c.container.ID, path, pre); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func writeJSON(w *httpapi.Response, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(body)
+	return err
+}

@@ -1,0 +1,138 @@
+// Package httpapi is what the HTTP edges share: an adapter from handlers that
+// return errors to http.Handler, request IDs, the panic guard, the log line of a
+// request, and who sent it (behind trusted proxies too).
+//
+// It must not know any operation, nor a table from error kinds to codes: those
+// belong to each edge.
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// Handler answers one request, or returns why it cannot.
+type Handler func(w *Response, r *http.Request) error
+
+// ErrorWriter answers a request with an error, in the terms of its edge. It is
+// not called when the answer has begun.
+type ErrorWriter func(w *Response, r *http.Request, err error)
+
+// ErrBrokenOff says that an answer that has begun cannot be completed. The
+// connection is reset, so that the client cannot take what it got for all.
+var ErrBrokenOff = errors.New("the answer was broken off")
+
+// Adapter turns Handlers into http.Handlers.
+type Adapter struct {
+	Log     *slog.Logger
+	Proxies TrustedProxies
+	Now     func() time.Time
+}
+
+// Wrap returns a handler that runs h, answers its error with fail, guards
+// against panics and logs the request at debug level.
+func (a *Adapter) Wrap(edge string, h Handler, fail ErrorWriter) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		start := a.Now()
+		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r)}
+		w.Header()["x-amzn-RequestId"] = []string{w.ID}
+		err := a.run(h, w, r)
+		if err != nil {
+			a.fail(w, r, err, fail)
+		}
+		a.log(r.Context(), edge, w, r, start, err)
+		if err != nil && w.Broken {
+			panic(http.ErrAbortHandler) // resets the connection; net/http does not log it
+		}
+	})
+}
+
+// run calls the handler and turns a panic into an internal error.
+func (a *Adapter) run(h Handler, w *Response, r *http.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.Log.Error("panic while answering a request", "request", w.ID, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	return h(w, r)
+}
+
+// fail answers err, or breaks the answer off when it has begun.
+func (a *Adapter) fail(w *Response, r *http.Request, err error, write ErrorWriter) {
+	if w.Status != 0 {
+		w.Broken = true
+		return
+	}
+	write(w, r, err)
+}
+
+func (a *Adapter) log(ctx context.Context, edge string, w *Response, r *http.Request, start time.Time, err error) {
+	level := slog.LevelDebug
+	if err != nil && w.Status >= 500 {
+		level = slog.LevelError
+	}
+	if !a.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("edge", edge),
+		slog.String("request", w.ID),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path), // never the query: it may carry a signature
+		slog.Int("status", w.Status),
+		slog.Int64("sent", w.Sent),
+		slog.Duration("took", a.Now().Sub(start)),
+		slog.String("client", w.Client.IP.String()),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err), slog.Bool("broken", w.Broken))
+	}
+	a.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// Response is the writer that a Handler gets. It remembers what was answered.
+type Response struct {
+	http.ResponseWriter
+	ID     string // of the request
+	Client Client // who sent it
+	Status int    // 0 until the answer begins
+	Sent   int64  // bytes of body
+	Broken bool   // the answer was begun and not completed
+}
+
+// WriteHeader begins the answer.
+func (w *Response) WriteHeader(status int) {
+	if w.Status == 0 {
+		w.Status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends bytes of the body.
+func (w *Response) Write(p []byte) (int, error) {
+	if w.Status == 0 {
+		w.Status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.Sent += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *Response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+var requestIDs = base32.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").WithPadding(base32.NoPadding)
+
+// newRequestID names a request in answers and logs: 26 letters and digits.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return requestIDs.EncodeToString(b[:])
+}
