@@ -28,3 +28,9 @@ func Limit(s string) string {
 	}
 	return string([]rune(s)[:maxMessage])
 }
+
+// ErrorBody is the body of an error on both planes.
+type ErrorBody struct {
+	Type    string `json:"__type"`
+	Message string
+}

@@ -42,10 +42,10 @@ func ParsePath(s string, limits PathLimits) (Path, error) {
 // ParseFolder turns the folder a client asks to list into a Folder. One slash
 // at either end is taken for granted; the empty string and "/" are the root.
 func ParseFolder(s string, limits PathLimits) (Folder, error) {
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
-	if s == "" {
+	if s == "" || s == "/" {
 		return "", nil
 	}
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
 	if err := checkElements(s, limits.Length); err != nil {
 		return "", err
 	}

@@ -182,10 +182,27 @@ func (in input) number(member string) int {
 	return int(i)
 }
 
-// document returns a structured member in JSON, as it is stored.
+// document returns a structured member in JSON, as it is stored. A member that
+// is null is the same as one that is absent, and is left out.
 func (in input) document(member string) (string, error) {
-	b, err := json.Marshal(in[member])
+	b, err := json.Marshal(withoutNulls(in[member]))
 	return string(b), err
+}
+
+func withoutNulls(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if v[name] = withoutNulls(member); member == nil {
+				delete(v, name)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutNulls(v[i])
+		}
+	}
+	return v
 }
 
 func write(w *httpapi.Response, status int, out any) error {

@@ -66,8 +66,5 @@ func WriteError(w *httpapi.Response, _ *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	// The client is gone when this fails; there is nobody to tell.
-	_ = write(w, a.status, struct {
-		Type    string `json:"__type"`
-		Message string
-	}{a.code, message})
+	_ = write(w, a.status, httpapi.ErrorBody{Type: a.code, Message: message})
 }

@@ -63,7 +63,7 @@ func WriteError(w *httpapi.Response, r *http.Request, err error) {
 		h.Set("Retry-After", "1")
 	}
 	// The client is gone when this fails; there is nobody to tell.
-	_ = writeJSON(w, a.status, struct{ Message string }{httpapi.Message(err, w.ID)})
+	_ = writeJSON(w, a.status, httpapi.ErrorBody{Type: a.code, Message: httpapi.Message(err, w.ID)})
 }
 
 // dropRepresentation takes back the headers of an object that is not sent after
