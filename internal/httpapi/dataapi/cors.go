@@ -2,8 +2,8 @@ package dataapi
 
 import (
 	"net/http"
-	"strings"
 
+	"headwater/internal/cors"
 	"headwater/internal/mediastore"
 )
 
@@ -16,12 +16,8 @@ func (c *call) allowOrigin() {
 	}
 	h := c.w.Header()
 	h.Add("Vary", "Origin")
-	origin := c.r.Header.Get("Origin")
-	if origin == "" {
-		return
-	}
-	if grant, ok := c.container.Cors.Match(origin, c.r.Method); ok {
-		grant.WriteTo(h)
+	if answer, ok := c.container.Cors.Match(c.r.Header.Get("Origin"), c.r.Method); ok {
+		grant(h, answer)
 	}
 }
 
@@ -39,23 +35,25 @@ func (c *call) options() error {
 	if c.container.Cors == nil {
 		return mediastore.Errorf(mediastore.KindAccessDenied, "CORS: the container has no CORS policy")
 	}
-	grant, ok := c.container.Cors.Preflight(origin, method, requestedHeaders(c.r.Header))
+	answer, ok := c.container.Cors.Preflight(origin, method, c.r.Header.Values("Access-Control-Request-Headers"))
 	if !ok {
 		return mediastore.Errorf(mediastore.KindAccessDenied, "CORS: no rule of the container's CORS policy allows this origin, method and these headers")
 	}
-	grant.WriteTo(h)
+	grant(h, answer)
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func requestedHeaders(h http.Header) []string {
-	var names []string
-	for _, line := range h.Values("Access-Control-Request-Headers") {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, name)
-			}
+// grant writes the headers of an answer that allows a request.
+func grant(h http.Header, a cors.Answer) {
+	set := func(name, value string) {
+		if value != "" {
+			h.Set(name, value)
 		}
 	}
-	return names
+	set("Access-Control-Allow-Origin", a.AllowOrigin)
+	set("Access-Control-Allow-Methods", a.AllowMethods)
+	set("Access-Control-Allow-Headers", a.AllowHeaders)
+	set("Access-Control-Max-Age", a.MaxAge)
+	set("Access-Control-Expose-Headers", a.ExposeHeaders)
 }
