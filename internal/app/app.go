@@ -126,7 +126,7 @@ func (a *App) RootKeyFile() string { return a.root.file }
 // URL returns the server's own address.
 func (a *App) URL() string {
 	scheme := "http://"
-	if a.server.TLSConfig != nil {
+	if a.config.TLS() {
 		scheme = "https://"
 	}
 	return scheme + a.listener.Addr().String()

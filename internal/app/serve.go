@@ -31,8 +31,12 @@ const (
 
 // listen binds the listener and builds the HTTP server around the edges.
 func (a *App) listen() error {
+	handler, err := a.handler()
+	if err != nil {
+		return err
+	}
 	a.server = &http.Server{
-		Handler:           a.handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -43,7 +47,7 @@ func (a *App) listen() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.listener = listener
-	if a.config.TLSCert == "" {
+	if !a.config.TLS() {
 		a.warnPlain()
 		return nil
 	}
@@ -70,7 +74,11 @@ func (a *App) warnPlain() {
 }
 
 // handler puts the edges together.
-func (a *App) handler() http.Handler {
+func (a *App) handler() (http.Handler, error) {
+	page, err := player.Handler()
+	if err != nil {
+		return nil, fmt.Errorf("player page: %w", err)
+	}
 	authority := a.newAccess()
 	adapter := &httpapi.Adapter{Log: a.log, Proxies: a.config.TrustedProxies, Now: time.Now}
 	control := &controlapi.API{
@@ -92,13 +100,13 @@ func (a *App) handler() http.Handler {
 	}
 	return &httpapi.Router{
 		Domain:     a.config.Domain,
-		Operations: &opsapi.API{Ready: a.ready, Player: player.Handler()},
+		Operations: &opsapi.API{Ready: a.ready, Player: page},
 		Control:    adapter.Wrap("control", control.Handle, controlapi.WriteError),
 		Data: func(id mediastore.ContainerID, path string) http.Handler {
 			return adapter.Wrap("data", data.Handle(id, path), dataapi.WriteError)
 		},
 		Fallback: adapter.Wrap("none", nowhere, dataapi.WriteError),
-	}
+	}, nil
 }
 
 // nowhere answers a request that names no container.

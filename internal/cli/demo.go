@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headwater/internal/app"
+	"headwater/internal/config"
+	"headwater/internal/demo"
+)
+
+const (
+	demoContainer = "demo"
+	demoFolder    = "live"
+	demoWindow    = 6 // segments in a playlist
+)
+
+func newDemo(p Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a server with a live channel to look at",
+		Long: `Run a server, make a container in it that anyone may read, and publish a live
+channel there that is built into this program: a test picture with a clock. What
+is printed is the address to watch it at, and commands to try with it.
+
+The data goes to a temporary directory that is deleted at the end, unless --data
+names another. Environment and configuration files are not looked at. Ctrl-C ends
+the demo.`,
+		Example: `  headwater demo
+
+  # On a free port, when 8484 is taken
+  headwater demo --listen 127.0.0.1:0
+
+  # Keep what was stored
+  headwater demo --data ./demo-data`,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := addSettings(cmd, "listen", "data")
+	data := cmd.Flags().Lookup("data")
+	data.Usage, data.DefValue = "directory that holds all there is to keep, instead of a temporary one", ""
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return runDemo(cmd.Context(), p, flags)
+	}
+	return cmd
+}
+
+// runDemo runs the demo with its data where the flags say, or for a while only.
+func runDemo(ctx context.Context, p Process, flags map[string]string) (err error) {
+	if flags["data"] == "" {
+		dir, err := os.MkdirTemp("", "headwater-demo-")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		flags["data"] = dir
+	}
+	loaded, err := config.Load(config.Input{Flags: flags})
+	if err != nil {
+		return err
+	}
+	loaded.LogLevel = slog.LevelWarn // what is printed should stay in sight
+	loaded.DrainTimeout = time.Second
+	logger := newLogger(p.Stderr, &loaded.Config)
+	a, err := app.Open(loaded.Config, logger)
+	if err != nil {
+		return withHint(err)
+	}
+	show := demoShow{url: a.URL(), data: loaded.Data, exports: exports(a, &loaded.Config)}
+	return errors.Join(runWith(ctx, a, func(ctx context.Context) error {
+		return onAir(ctx, p, a.RootKey(), show, logger)
+	}), a.Close())
+}
+
+// runWith runs a until use returns, and use until a fails or ctx ends.
+func runWith(ctx context.Context, a *app.App, use func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	serving := make(chan error, 1)
+	go func() {
+		serving <- a.Run(ctx)
+		cancel()
+	}()
+	err := use(ctx)
+	if ctx.Err() != nil {
+		err = nil // it was told to end, and ended
+	}
+	cancel()
+	return errors.Join(err, <-serving)
+}
+
+// onAir makes the container, publishes the channel there until ctx ends, and
+// tells about it once there is something to see.
+func onAir(ctx context.Context, p Process, a *app.App, c *config.Config, logger *slog.Logger) error {
+	channel, err := demo.Bundled()
+	if err != nil {
+		return err
+	}
+	key := a.RootKey()
+	control := &controlClient{url: a.URL(), id: key.ID, secret: key.Secret, http: &http.Client{Timeout: 10 * time.Second}}
+	made, err := control.publicContainer(ctx, demoContainer)
+	if err != nil {
+		return fmt.Errorf("make the container %s: %w", demoContainer, err)
+	}
+	publisher := &demo.Publisher{
+		Channel: channel,
+		Store:   &demo.Client{Endpoint: made.Endpoint, AccessKey: key.ID, Secret: key.Secret, HTTP: control.http},
+		Folder:  demoFolder,
+		Window:  demoWindow,
+		Now:     time.Now,
+		Log:     logger,
+	}
+	if err := publisher.CatchUp(ctx); err != nil {
+		return fmt.Errorf("publish the channel: %w", err)
+	}
+	if err := showDemo(p, a, c, made.Endpoint, publisher.Playlist()); err != nil {
+		return err
+	}
+	publisher.Run(ctx)
+	return nil
+}

@@ -1,0 +1,95 @@
+package logstore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/internal/mediastore"
+)
+
+// crash is the disk as it may be found after a power cut, and what must be on it.
+type crash struct {
+	fs       *vfs.MemFS
+	possible map[mediastore.Path][]version
+}
+
+// cutPower copies the disk. What was acknowledged before the copy began is
+// promised; what had not begun when it ended is impossible.
+func cutPower(fs *vfs.MemFS, h *history, random *rand.Rand) crash {
+	promised := h.acked()
+	percent := []int{0, 0, 30, 70, 100}[random.IntN(5)]
+	clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: random})
+	return crash{clone, h.possible(promised)}
+}
+
+func TestCrash(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			for _, c := range runAndCrash(t, seed) {
+				verifyCrash(t, c)
+			}
+		})
+	}
+}
+
+// runAndCrash lets several writers work and cuts the power now and then, in the
+// middle of what the others do.
+func runAndCrash(t *testing.T, seed uint64) []crash {
+	fs, h := vfs.NewCrashableMem(), newHistory()
+	e := mustOpen(t, small(fs, "/data"))
+	defer e.Close()
+	var mu sync.Mutex
+	crashes := []crash{cutPower(fs, h, rand.New(rand.NewPCG(seed, 99)))}
+	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for writer := range 6 {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(seed, uint64(writer)))
+			for range 40 {
+				if err := h.step(t.Context(), e, fmt.Sprint("w", writer), random); err != nil {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+				if random.IntN(30) == 0 {
+					c := cutPower(fs, h, random)
+					mu.Lock()
+					crashes = append(crashes, c)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return append(crashes, cutPower(fs, h, rand.New(rand.NewPCG(seed, 100))))
+}
+
+// verifyCrash opens what a crash has left, twice: recovery must not harm what it
+// finds, and what is stored after it must be as safe as before.
+func verifyCrash(t *testing.T, c crash) {
+	t.Helper()
+	e := mustOpen(t, small(c.fs, "/data"))
+	verify(t, e, c.possible)
+	h, random := newHistory(), rand.New(rand.NewPCG(1, 1))
+	for range 5 {
+		if len(c.possible) > 0 { // there is a container
+			if err := h.step(t.Context(), e, "after", random); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	again := cutPower(c.fs, h, random)
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	for path, versions := range c.possible {
+		again.possible[path] = versions
+	}
+	e = mustOpen(t, small(again.fs, "/data"))
+	defer e.Close()
+	verify(t, e, again.possible)
+}

@@ -1,0 +1,203 @@
+package logstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"headwater/internal/engine"
+	"headwater/internal/mediastore"
+)
+
+const (
+	testAccount = mediastore.AccountID("111122223333")
+	testID      = mediastore.ContainerID("aaaaaaaaaaaaaa")
+)
+
+var testEpoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+
+func testContainer() mediastore.Container {
+	return mediastore.Container{
+		Account: testAccount, Region: "us-east-1", Name: "movies", ID: testID,
+		Status: mediastore.StatusActive, CreatedAt: testEpoch,
+	}
+}
+
+// version is what a path is to hold: a body that follows from seed and size, or
+// nothing.
+type version struct {
+	absent bool
+	seed   uint64
+	size   int
+}
+
+func (v version) etag() mediastore.ETag { return mediastore.ETag(fmt.Sprintf("%d-%d", v.seed, v.size)) }
+
+func (v version) body() []byte {
+	b := make([]byte, v.size)
+	rand.NewChaCha8([32]byte{byte(v.seed), byte(v.seed >> 8), byte(v.seed >> 16), byte(v.size)}).Read(b)
+	return b
+}
+
+// history is what was done to paths. Each path has one writer, so its versions
+// have an order: those up to acked are promised, those after it may have
+// happened.
+type history struct {
+	mu struct {
+		sync.Mutex
+		paths map[mediastore.Path]*timeline
+	}
+}
+
+type timeline struct {
+	versions []version
+	acked    int // index
+}
+
+func newHistory() *history {
+	h := &history{}
+	h.mu.paths = make(map[mediastore.Path]*timeline)
+	return h
+}
+
+// begin notes what is about to be tried, ack that it was acknowledged.
+func (h *history) begin(path mediastore.Path, v version) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.mu.paths[path]
+	if t == nil {
+		t = &timeline{versions: []version{{absent: true}}}
+		h.mu.paths[path] = t
+	}
+	t.versions = append(t.versions, v)
+}
+
+func (h *history) ack(path mediastore.Path) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.mu.paths[path]
+	t.acked = len(t.versions) - 1
+}
+
+// acked is which version of each path is promised now.
+func (h *history) acked() map[mediastore.Path]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := make(map[mediastore.Path]int)
+	for path, t := range h.mu.paths {
+		m[path] = t.acked
+	}
+	return m
+}
+
+// possible returns, for each path, the versions from the one given on.
+func (h *history) possible(from map[mediastore.Path]int) map[mediastore.Path][]version {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := make(map[mediastore.Path][]version)
+	for path, t := range h.mu.paths {
+		m[path] = append([]version(nil), t.versions[from[path]:]...)
+	}
+	return m
+}
+
+// put and remove do something to a path and note it.
+func (h *history) put(ctx context.Context, e *Engine, path mediastore.Path, v version, random *rand.Rand) error {
+	body := v.body()
+	spec := engine.UploadSpec{Path: path, Size: int64(len(body))}
+	if random.IntN(2) == 0 {
+		spec.Size = -1
+	}
+	if random.IntN(3) == 0 {
+		spec.ExpiresAt = testEpoch
+	}
+	u, err := e.NewUpload(ctx, testID, spec)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	for rest := body; len(rest) > 0; {
+		n := min(len(rest), 1+random.IntN(100_000))
+		if _, err := u.Write(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	if random.IntN(10) == 0 {
+		return nil // change our mind
+	}
+	h.begin(path, v)
+	object := mediastore.Object{ETag: v.etag(), ContentType: "video/mp4", LastModified: testEpoch}
+	if err := u.Commit(ctx, object, mediastore.Precondition{}); err != nil {
+		return err
+	}
+	h.ack(path)
+	return nil
+}
+
+func (h *history) remove(ctx context.Context, e *Engine, path mediastore.Path) error {
+	h.begin(path, version{absent: true})
+	_, err := e.DeleteObject(ctx, testID, path, mediastore.Precondition{})
+	if err != nil && !mediastore.IsKind(err, mediastore.KindObjectNotFound) {
+		return err
+	}
+	h.ack(path)
+	return nil
+}
+
+// step does one random thing to one of the paths of a writer.
+func (h *history) step(ctx context.Context, e *Engine, writer string, random *rand.Rand) error {
+	path := mediastore.Path(fmt.Sprintf("%s/%d/%d", writer, random.IntN(2), random.IntN(3)))
+	if random.IntN(4) == 0 {
+		return h.remove(ctx, e, path)
+	}
+	sizes := []int{0, 100, 3000, 40_000, 70_000, 300_000}
+	v := version{seed: random.Uint64N(1 << 24), size: sizes[random.IntN(len(sizes))]}
+	return h.put(ctx, e, path, v, random)
+}
+
+// verify holds a store against what is possible, and against itself.
+func verify(t testing.TB, e *Engine, possible map[mediastore.Path][]version) {
+	t.Helper()
+	if err := e.check(true); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	for path, versions := range possible {
+		if err := verifyPath(t, e, path, versions); err != nil {
+			t.Errorf("%s: %v; possible are %+v", path, err, versions)
+		}
+	}
+}
+
+func verifyPath(t testing.TB, e *Engine, path mediastore.Path, versions []version) error {
+	r, err := e.OpenObject(t.Context(), testID, path)
+	missing := mediastore.IsKind(err, mediastore.KindObjectNotFound) || mediastore.IsKind(err, mediastore.KindContainerNotFound)
+	if err != nil && !missing {
+		return err
+	}
+	if missing {
+		for _, v := range versions {
+			if v.absent {
+				return nil
+			}
+		}
+		return errors.New("is lost")
+	}
+	defer r.Close()
+	body, err := io.ReadAll(io.NewSectionReader(r, 0, r.Object().Size))
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		if !v.absent && v.etag() == r.Object().ETag && bytes.Equal(v.body(), body) {
+			return nil
+		}
+	}
+	return fmt.Errorf("holds %s, %d bytes, which it should not", r.Object().ETag, len(body))
+}

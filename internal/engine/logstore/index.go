@@ -1,0 +1,178 @@
+package logstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"headwater/internal/mediastore"
+)
+
+// memTableSize bounds how much of the write-ahead log is replayed by Open: two
+// tables of it.
+const memTableSize = 32 << 20
+
+// openIndex opens Pebble behind a fuse. The format of its files is pinned, so
+// that a newer Pebble does not move a store out of reach of an older Headwater
+// unasked.
+func openIndex(dir string, o *Options) (*pebble.DB, *fuse, error) {
+	f := &fuse{FS: o.FS, log: o.Log}
+	cache := pebble.NewCache(o.CacheSize)
+	defer cache.Unref()
+	options := &pebble.Options{
+		FS:                 f,
+		Cache:              cache,
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		Logger:             indexLog{o.Log, f},
+		MemTableSize:       memTableSize,
+		EventListener:      &pebble.EventListener{DataCorruption: reportCorruption(o.Log)},
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(dir, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.armed.Store(true)
+	return db, f, nil
+}
+
+func reportCorruption(log *slog.Logger) func(pebble.DataCorruptionInfo) {
+	return func(info pebble.DataCorruptionInfo) { log.Error("the index is damaged", "detail", info.String()) }
+}
+
+// indexLog is where Pebble writes. What it calls fatal blows the fuse instead of
+// ending the process.
+type indexLog struct {
+	log  *slog.Logger
+	fuse *fuse
+}
+
+func (l indexLog) Infof(format string, args ...any) {
+	l.log.Debug("index", "detail", fmt.Sprintf(format, args...))
+}
+
+func (l indexLog) Errorf(format string, args ...any) {
+	l.log.Error("index", "detail", fmt.Sprintf(format, args...))
+}
+
+func (l indexLog) Fatalf(format string, args ...any) {
+	l.fuse.blow(fmt.Errorf(format, args...))
+}
+
+// lookup reads and decodes one record; found is false when there is none. What
+// decode returns must not share memory with its argument.
+func lookup[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
+	b, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return value, false, nil
+	}
+	if err != nil {
+		return value, false, ioError("logstore.lookup", err)
+	}
+	defer closer.Close()
+	value, err = decode(b)
+	if err != nil {
+		return value, false, ioError("logstore.lookup", fmt.Errorf("%q: %w", key, err))
+	}
+	return value, true, nil
+}
+
+func lookupOwner(r pebble.Reader, id mediastore.ContainerID) (owner, error) {
+	o, found, err := lookup(r, idKey(id), decodeOwner)
+	if err == nil && !found {
+		err = errNoContainer(string(id))
+	}
+	return o, err
+}
+
+func lookupContainer(r pebble.Reader, account mediastore.AccountID, name mediastore.ContainerName) (mediastore.Container, error) {
+	c, found, err := lookup(r, containerKey(account, name), decodeContainer)
+	if err == nil && !found {
+		err = errNoContainer(string(name))
+	}
+	return c, err
+}
+
+// withoutBody and withBody decode an object's record without and with a copy of
+// what is inline in it.
+func withoutBody(b []byte) (objectRecord, error) {
+	r, err := decodeObject(b)
+	r.inline = nil
+	return r, err
+}
+
+func withBody(b []byte) (objectRecord, error) {
+	r, err := decodeObject(b)
+	r.inline = bytes.Clone(r.inline)
+	return r, err
+}
+
+// lookupObject finds the current version at a path.
+func lookupObject(r pebble.Reader, id mediastore.ContainerID, path mediastore.Path, decode func([]byte) (objectRecord, error)) (objectRecord, error) {
+	record, found, err := lookup(r, objectKey(id, path), decode)
+	if err == nil && !found {
+		err = errNoObject()
+	}
+	record.object.Path = path
+	return record, err
+}
+
+// explainMissing turns the absence of an object into that of its container, when
+// that is what is missing.
+func explainMissing(r pebble.Reader, id mediastore.ContainerID, err error) error {
+	if !mediastore.IsKind(err, mediastore.KindObjectNotFound) {
+		return err
+	}
+	if _, missing := lookupOwner(r, id); missing != nil {
+		return missing
+	}
+	return err
+}
+
+// scan calls visit for every key that begins with prefix, from the given key on,
+// until visit returns false.
+func scan(r pebble.Reader, prefix, from []byte, visit func(key []byte, it *pebble.Iterator) (bool, error)) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: afterPrefix(prefix)})
+	if err != nil {
+		return ioError("logstore.scan", err)
+	}
+	err = visitAll(it, visit)
+	if closeErr := it.Close(); err == nil {
+		err = closeErr
+	}
+	return ioError("logstore.scan", err)
+}
+
+func visitAll(it *pebble.Iterator, visit func(key []byte, it *pebble.Iterator) (bool, error)) error {
+	for ok := it.First(); ok; ok = it.Next() {
+		if more, err := visit(it.Key(), it); err != nil || !more {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+// loadVolumes reads the records of all volumes.
+func loadVolumes(r pebble.Reader) (map[volumeID]volumeRecord, error) {
+	live := make(map[volumeID]volumeRecord)
+	prefix := []byte{tableVolumes}
+	err := scan(r, prefix, prefix, func(key []byte, it *pebble.Iterator) (bool, error) {
+		id, err := parseVolumeKey(key)
+		if err != nil {
+			return false, err
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return false, err
+		}
+		live[id], err = decodeVolume(value)
+		return true, err
+	})
+	return live, err
+}
