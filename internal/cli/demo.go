@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -73,10 +74,18 @@ func runDemo(ctx context.Context, p Process, flags map[string]string) (err error
 	if err != nil {
 		return withHint(err)
 	}
-	show := demoShow{url: a.URL(), data: loaded.Data, exports: exports(a, &loaded.Config)}
-	return errors.Join(runWith(ctx, a, func(ctx context.Context) error {
-		return onAir(ctx, p, a.RootKey(), show, logger)
-	}), a.Close())
+	d := &demoRun{stdout: p.Stdout, env: p.Env, app: a, url: a.URL(), config: &loaded.Config, logger: logger}
+	return errors.Join(runWith(ctx, a, d.onAir), a.Close())
+}
+
+// demoRun is a demo under way.
+type demoRun struct {
+	stdout io.Writer
+	env    []string
+	app    *app.App
+	url    string
+	config *config.Config
+	logger *slog.Logger
 }
 
 // runWith runs a until use returns, and use until a fails or ctx ends.
@@ -98,29 +107,31 @@ func runWith(ctx context.Context, a *app.App, use func(context.Context) error) e
 
 // onAir makes the container, publishes the channel there until ctx ends, and
 // tells about it once there is something to see.
-func onAir(ctx context.Context, p Process, a *app.App, c *config.Config, logger *slog.Logger) error {
+func (d *demoRun) onAir(ctx context.Context) error {
 	channel, err := demo.Bundled()
 	if err != nil {
 		return err
 	}
-	key := a.RootKey()
-	control := &controlClient{url: a.URL(), id: key.ID, secret: key.Secret, http: &http.Client{Timeout: 10 * time.Second}}
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	key := d.app.RootKey()
+	control := &controlClient{url: d.url, id: key.ID, secret: key.Secret, http: client}
 	made, err := control.publicContainer(ctx, demoContainer)
 	if err != nil {
 		return fmt.Errorf("make the container %s: %w", demoContainer, err)
 	}
 	publisher := &demo.Publisher{
 		Channel: channel,
-		Store:   &demo.Client{Endpoint: made.Endpoint, AccessKey: key.ID, Secret: key.Secret, HTTP: control.http},
+		Store:   &demo.Client{Endpoint: made.Endpoint, AccessKey: key.ID, Secret: key.Secret, HTTP: client},
 		Folder:  demoFolder,
 		Window:  demoWindow,
 		Now:     time.Now,
-		Log:     logger,
+		Log:     d.logger,
 	}
 	if err := publisher.CatchUp(ctx); err != nil {
 		return fmt.Errorf("publish the channel: %w", err)
 	}
-	if err := showDemo(p, a, c, made.Endpoint, publisher.Playlist()); err != nil {
+	if err := d.show(made.Endpoint, publisher.Playlist()); err != nil {
 		return err
 	}
 	publisher.Run(ctx)

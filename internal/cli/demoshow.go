@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-
-	"headwater/internal/app"
-	"headwater/internal/config"
 )
 
 // demoText is what the demo prints. The commands are there to be pasted into a
@@ -32,24 +29,27 @@ const demoText = `
   python3 -c "import boto3; print(boto3.client('mediastore-data', endpoint_url='{{.Endpoint}}').list_items(Path='{{.Folder}}')['Items'])"
 
 {{bold "ffmpeg"}}, to publish a channel of your own
-  ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -c:v libx264 -pix_fmt yuv420p -g 50 -f hls -hls_time 2 -hls_flags delete_segments -method PUT -headers "Authorization: Basic $(printf %s "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" | base64 | tr -d '\n')" {{.Endpoint}}/mine/index.m3u8
+  ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -c:v libx264 -pix_fmt yuv420p -g 50 \
+    -f hls -hls_time 2 -hls_flags delete_segments -method PUT \
+    -headers "Authorization: Basic $(printf %s "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" | base64 | tr -d '\n')" \
+    {{.Endpoint}}/mine/index.m3u8
   {{bold "Watch"}}     {{link .WatchMine}}
 
 `
 
-// showDemo prints where the channel is and what to try.
-func showDemo(p Process, a *app.App, c *config.Config, endpoint, playlist string) error {
+// show prints where the channel is and what to try.
+func (d *demoRun) show(endpoint, playlist string) error {
 	watch := func(path string) string {
-		return a.URL() + "/-/player/?src=" + url.QueryEscape(endpoint+"/"+path)
+		return d.url + "/-/player/?src=" + url.QueryEscape(endpoint+"/"+path)
 	}
-	text := template.Must(template.New("demo").Funcs(styles(isTerminal(p.Stdout, p.Env))).Parse(demoText))
-	return text.Execute(p.Stdout, map[string]string{
+	text := template.Must(template.New("demo").Funcs(styles(isTerminal(d.stdout, d.env))).Parse(demoText))
+	return text.Execute(d.stdout, map[string]string{
 		"Watch":     watch(playlist),
 		"WatchMine": watch("mine/index.m3u8"),
 		"Playlist":  endpoint + "/" + playlist,
-		"Data":      c.Data,
-		"Exports":   exports(a, c),
-		"Server":    a.URL(),
+		"Data":      d.config.Data,
+		"Exports":   exports(d.app, d.config),
+		"Server":    d.url,
 		"Endpoint":  endpoint,
 		"Folder":    demoFolder,
 	})

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -25,7 +26,6 @@ import (
 type fuse struct {
 	vfs.FS
 	log   *slog.Logger
-	armed atomic.Bool // Open has succeeded; before that errors are returned as they are
 	cause atomic.Pointer[error]
 }
 
@@ -52,9 +52,6 @@ func (f *fuse) err() error {
 
 // vital does something that Pebble cannot do without.
 func (f *fuse) vital(do func() error) error {
-	if !f.armed.Load() {
-		return do()
-	}
 	if f.blown() {
 		return nil
 	}
@@ -70,7 +67,7 @@ func (f *fuse) change(do func() error) error {
 	if !f.blown() {
 		err = do()
 	}
-	if err != nil && f.armed.Load() {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		time.Sleep(failureDelay)
 	}
 	return err

@@ -157,7 +157,7 @@ func (h *history) step(ctx context.Context, e *Engine, writer string, random *ra
 	if random.IntN(4) == 0 {
 		return h.remove(ctx, e, path)
 	}
-	sizes := []int{0, 100, 3000, 40_000, 70_000, 300_000}
+	sizes := []int{0, 100, 3000, 30_000, 30_000, 40_000, 70_000, 300_000}
 	v := version{seed: random.Uint64N(1 << 24), size: sizes[random.IntN(len(sizes))]}
 	return h.put(ctx, e, path, v, random)
 }
@@ -200,4 +200,26 @@ func verifyPath(t testing.TB, e *Engine, path mediastore.Path, versions []versio
 		}
 	}
 	return fmt.Errorf("holds %s, %d bytes, which it should not", r.Object().ETag, len(body))
+}
+
+// mustPut makes the test's container when there is none and puts an object.
+func mustPut(t testing.TB, e *Engine, path mediastore.Path, size int) {
+	t.Helper()
+	ctx := context.Background()
+	if err := e.CreateContainer(ctx, testContainer(), 0); err != nil && !mediastore.IsKind(err, mediastore.KindContainerInUse) {
+		t.Fatal(err)
+	}
+	v := version{seed: uint64(len(path)), size: size}
+	u, err := e.NewUpload(ctx, testID, engine.UploadSpec{Path: path, Size: int64(size)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if _, err := u.Write(v.body()); err != nil {
+		t.Fatal(err)
+	}
+	object := mediastore.Object{ETag: v.etag(), ContentType: "video/mp4", LastModified: testEpoch}
+	if err := u.Commit(ctx, object, mediastore.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
 }

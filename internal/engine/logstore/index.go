@@ -12,10 +12,6 @@ import (
 	"headwater/internal/mediastore"
 )
 
-// memTableSize bounds how much of the write-ahead log is replayed by Open: two
-// tables of it.
-const memTableSize = 32 << 20
-
 // openIndex opens Pebble behind a fuse. The format of its files is pinned, so
 // that a newer Pebble does not move a store out of reach of an older Headwater
 // unasked.
@@ -28,18 +24,20 @@ func openIndex(dir string, o *Options) (*pebble.DB, *fuse, error) {
 		Cache:              cache,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             indexLog{o.Log, f},
-		MemTableSize:       memTableSize,
+		MemTableSize:       o.memTableSize,
 		EventListener:      &pebble.EventListener{DataCorruption: reportCorruption(o.Log)},
 	}
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := pebble.Open(dir, options)
-	if err != nil {
-		return nil, nil, err
+	if f.blown() {
+		if err == nil {
+			err = db.Close()
+		}
+		return nil, nil, errors.Join(f.err(), err)
 	}
-	f.armed.Store(true)
-	return db, f, nil
+	return db, f, err
 }
 
 func reportCorruption(log *slog.Logger) func(pebble.DataCorruptionInfo) {

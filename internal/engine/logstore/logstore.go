@@ -90,6 +90,10 @@ type Options struct {
 	// MaxIdleVolumes is up to how many volume files are kept open: 256 when it
 	// is 0. Those in use are open however many there are.
 	MaxIdleVolumes int
+
+	// memTableSize bounds how much of the index's log Open replays: two tables
+	// of it. Tests make it small.
+	memTableSize uint64
 }
 
 func (o Options) withDefaults() Options {
@@ -107,10 +111,11 @@ func (o Options) withDefaults() Options {
 	o.CacheSize = orDefault(o.CacheSize, 64<<20)
 	o.ReserveSpace = max(0, orDefault(o.ReserveSpace, 128<<20))
 	o.MaxIdleVolumes = orDefault(o.MaxIdleVolumes, 256)
+	o.memTableSize = orDefault(o.memTableSize, 32<<20)
 	return o
 }
 
-func orDefault[N int | int64](n, value N) N {
+func orDefault[N int | int64 | uint64](n, value N) N {
 	if n == 0 {
 		return value
 	}

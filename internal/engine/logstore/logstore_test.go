@@ -12,7 +12,7 @@ import (
 
 // small makes what usually takes much data happen with little.
 func small(fs vfs.FS, dir string) Options {
-	return Options{Dir: dir, FS: fs, VolumeSize: 1 << 20, CacheSize: 1 << 20}
+	return Options{Dir: dir, FS: fs, VolumeSize: 1 << 20, CacheSize: 1 << 20, MaxIdleVolumes: 2, memTableSize: 64 << 10}
 }
 
 func mustOpen(t testing.TB, o Options) *Engine {

@@ -68,10 +68,10 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 	if len(req.CacheControl) > maxCacheControl {
 		return req, mediastore.Invalid("Cache-Control", "has %d characters: at most %d are allowed", len(req.CacheControl), maxCacheControl)
 	}
-	if class := h.Get("x-amz-storage-class"); class != "" && class != storageClass {
+	if class := c.option("X-Amz-Storage-Class"); class != "" && class != storageClass {
 		return req, mediastore.Invalid("x-amz-storage-class", "must be %s", storageClass)
 	}
-	if req.Streaming, err = parseAvailability(h.Get("x-amz-upload-availability")); err != nil {
+	if req.Streaming, err = parseAvailability(c.option("X-Amz-Upload-Availability")); err != nil {
 		return req, err
 	}
 	if req.MD5, err = parseMD5(h.Get("Content-MD5")); err != nil {
@@ -82,6 +82,16 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 	}
 	req.Precondition, err = parsePrecondition(h)
 	return req, err
+}
+
+// option reads one of the operation's own headers. Some SDKs move them into the
+// query when they presign.
+func (c *call) option(name string) string {
+	value := c.r.Header.Get(name)
+	if value == "" && c.r.URL.RawQuery != "" {
+		value = c.r.URL.Query().Get(name)
+	}
+	return value
 }
 
 // maxCacheControl bounds what is stored verbatim, in characters.

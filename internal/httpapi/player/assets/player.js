@@ -48,10 +48,11 @@ function open(text) {
   start();
 }
 
+// start begins, or tries again; what was wrong stays on the screen until it is
+// known to be well.
 function start() {
-  session.failed = false;
-  el('trouble').hidden = true;
   clearInterval(session.retry);
+  show('countdown', session.failed ? 'trying…' : '');
   if (window.Hls && Hls.isSupported()) startHls();
   else if (video.canPlayType('application/vnd.apple.mpegurl')) video.src = session.url.href;
   else fail({ title: 'This browser cannot play HLS', text: 'It has neither Media Source Extensions nor a player for HLS of its own.' });
@@ -154,21 +155,27 @@ function explainMedia(data) {
 function fail({ title, text, detail = '', again = false }) {
   stop();
   session.failed = true;
-  el('trouble-title').textContent = title;
-  el('trouble-text').textContent = text;
-  el('trouble-detail').textContent = detail;
+  show('trouble-title', title);
+  show('trouble-text', text);
+  show('trouble-detail', detail);
+  show('countdown', '');
   el('retry').hidden = !session.url;
-  el('countdown').textContent = '';
   el('trouble').hidden = false;
   if (again) retryLater();
 }
 
 function retryLater() {
   let left = RETRY_SECONDS;
-  const say = () => { el('countdown').textContent = `or by itself in ${left} s`; };
+  const say = () => show('countdown', `or by itself in ${left} s`);
   say();
   clearInterval(session.retry);
   session.retry = setInterval(() => { if (--left > 0) say(); else start(); }, 1000);
+}
+
+function recover() {
+  if (!session) return;
+  session.failed = false;
+  el('trouble').hidden = true;
 }
 
 // --- Playback -------------------------------------------------------------
@@ -350,14 +357,15 @@ el('open').addEventListener('submit', (event) => {
   open(text);
 });
 el('copy').addEventListener('click', copyAddress);
-el('retry').addEventListener('click', () => { if (session) start(); });
+el('retry').addEventListener('click', () => { if (session) { stop(); start(); } });
 el('sound').addEventListener('click', toggleSound);
 el('live').addEventListener('click', goLive);
+video.addEventListener('loadedmetadata', recover);
 video.addEventListener('waiting', stallBegins);
 video.addEventListener('playing', stallEnds);
 video.addEventListener('pause', () => { if (session) session.stalledSince = 0; });
 video.addEventListener('error', () => {
-  if (session && !session.hls && !session.failed && video.getAttribute('src')) {
+  if (session && !session.hls && video.getAttribute('src')) {
     fail({ title: 'The stream cannot be played', text: 'It is not there, access to it is denied, or the browser cannot play it.', detail: video.error?.message || '', again: true });
   }
 });
