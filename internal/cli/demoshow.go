@@ -31,7 +31,7 @@ const demoText = `
 {{bold "ffmpeg"}}, to publish a channel of your own
   ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -c:v libx264 -pix_fmt yuv420p -g 50 \
     -f hls -hls_time 2 -hls_flags delete_segments -method PUT \
-    -headers "Authorization: Basic $(printf %s "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" | base64 | tr -d '\n')" \
+    -headers "Authorization: Basic $(printf %s "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" | base64 | tr -d '\n')"$'\r\n' \
     {{.Endpoint}}/mine/index.m3u8
   {{bold "Watch"}}     {{link .WatchMine}}
 

@@ -105,7 +105,7 @@ func (p *Publisher) CatchUp(ctx context.Context) error {
 	if err := p.putPlaylists(ctx, first, last); err != nil {
 		return err
 	}
-	return p.deleteBefore(ctx, first-Sequence(p.Window))
+	return p.deleteBefore(ctx, first-Sequence(p.Window)-1)
 }
 
 // begin stores the initialization sections, which segments are useless without.
@@ -169,9 +169,9 @@ func (p *Publisher) putPlaylists(ctx context.Context, first, last Sequence) erro
 	return nil
 }
 
-// deleteBefore deletes the stored segments before s. A segment must stay for as
-// long as the longest playlist that named it lasts after it left the last one
-// (RFC 8216, section 6.2.2), which is a window more.
+// deleteBefore deletes the stored segments before s. After a segment left the
+// playlist it must stay for as long as it and the longest playlist that named it
+// last (RFC 8216, section 6.2.2): a window and one more.
 func (p *Publisher) deleteBefore(ctx context.Context, s Sequence) error {
 	for len(p.stored) > 0 && p.stored[0] < s {
 		for _, t := range p.Channel.Tracks {

@@ -70,6 +70,9 @@ func (a *Adapter) fail(w *Response, r *http.Request, err error, write ErrorWrite
 		w.Broken = true
 		return
 	}
+	if r.ContentLength != 0 { // net/http reads on before it answers, and a client may send no more
+		_ = http.NewResponseController(w).SetReadDeadline(a.Now().Add(time.Second))
+	}
 	write(w, r, err)
 }
 

@@ -49,19 +49,13 @@ func (t *template) split() arnPattern {
 			if !ok {
 				break
 			}
-			pattern.addToLast(part{kind: literal, text: before})
+			pattern[len(pattern)-1].add(part{kind: literal, text: before})
 			pattern = append(pattern, template{})
 			p.text = after
 		}
-		pattern.addToLast(p)
+		pattern[len(pattern)-1].add(p)
 	}
 	return pattern
-}
-
-func (p arnPattern) addToLast(added part) {
-	if added.kind != literal || added.text != "" {
-		p[len(p)-1].add(added)
-	}
 }
 
 func (p arnPattern) matches(r *Request, arn string) bool {

@@ -35,7 +35,7 @@ func match(parts []part, text string, fold caseRule) bool {
 				continue
 			}
 		}
-		if star < 0 {
+		if star < 0 || rest == "" {
 			return false
 		}
 		_, n := utf8.DecodeRuneInString(rest)

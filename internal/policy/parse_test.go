@@ -105,6 +105,7 @@ func TestParseErrors(t *testing.T) {
 		{withCondition(`{"BinaryEquals": {"a:b": "not base64"}}`), "Policy: Statement[0].Condition.BinaryEquals.a:b", "must be base64"},
 		{withCondition(`{"ArnLike": {"a:b": ["*", "user/anna"]}}`), "Policy: Statement[0].Condition.ArnLike.a:b[1]", "must be * or an ARN"},
 		{withCondition(`{"StringLike": {"a:b": "${c"}}`), "Policy: Statement[0].Condition.StringLike.a:b", "malformed policy variable"},
+		{withCondition(`{"StringLike": {"a:b": "${aws:PrincipalTag/${aws:username}}"}}`), "Policy: Statement[0].Condition.StringLike.a:b", "malformed policy variable"},
 	}
 	for _, test := range tests {
 		t.Run(test.document, func(t *testing.T) {

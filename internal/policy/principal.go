@@ -81,17 +81,13 @@ type principals struct {
 }
 
 // include reports whether who is listed. A role's ARN lists all its sessions.
-// The anonymous principal is listed by "*" alone.
+// The anonymous principal is listed by "*" alone: its account and ARN are empty,
+// and an empty one cannot be listed.
 func (p *principals) include(who *Principal) bool {
-	if p.everyone {
-		return true
-	}
-	if who.Account == "" {
-		return false
-	}
-	return slices.Contains(p.accounts, who.Account) ||
+	return p.everyone ||
+		slices.Contains(p.accounts, who.Account) ||
 		slices.Contains(p.arns, who.ARN) ||
-		who.RoleARN != "" && slices.Contains(p.arns, who.RoleARN)
+		slices.Contains(p.arns, who.RoleARN)
 }
 
 func parsePrincipals(at place, value any) (*principals, error) {

@@ -77,18 +77,8 @@ func literalLength(s string, syn syntax) int {
 	return len(s)
 }
 
-// add joins neighbours that can be one part.
 func (t *template) add(p part) {
 	t.dynamic = t.dynamic || p.kind == variable
-	if n := len(t.parts); n > 0 && t.parts[n-1].kind == p.kind {
-		switch p.kind {
-		case literal:
-			t.parts[n-1].text += p.text
-			return
-		case anyRun:
-			return
-		}
-	}
 	t.parts = append(t.parts, p)
 }
 

@@ -29,6 +29,7 @@ func TestVariables(t *testing.T) {
 		{"wildcard in the value matches itself", "${aws:Referer}", request(referer("*"), resource(container+"/*")), true},
 		{"variable in the value is literal", "${aws:Referer}", request(referer("${aws:username}"), by(anna), resource(container+"/anna")), false},
 		{"several values", "${test:Key}", request(with("test:Key", "a", "b"), resource(container+"/a")), false},
+		{"several values with default", "${test:Key, 'a'}", request(with("test:Key", "a", "b"), resource(container+"/a")), false},
 		{"one added value", "${test:Key}", request(with("test:Key", "a"), resource(container+"/a")), true},
 		{"star", "a${*}", request(resource(container + "/ab")), false},
 		{"star itself", "a${*}", request(resource(container + "/a*")), true},
@@ -60,6 +61,8 @@ func TestVariablesInConditions(t *testing.T) {
 		{`{"StringLike": {"aws:Referer": "https://*/${aws:username}/?"}}`, request(anna, referer("https://h/p/anna/1")), true},
 		{`{"ArnLike": {"test:Key": "arn:aws:iam::*:user/${aws:username}"}}`, request(anna, with("test:Key", "arn:aws:iam::1:user/anna")), true},
 		{`{"ArnLike": {"test:Key": "arn:aws:iam::${aws:PrincipalAccount}:*"}}`, request(anna, with("test:Key", "arn:aws:iam::"+owner+":x")), true},
+		{`{"ArnLike": {"test:Key": "arn:aws:sns:${aws:RequestedRegion, 'a:b'}:1:x"}}`, request(with("test:Key", "arn:aws:sns:us-west-2:1:x")), true},
+		{`{"ArnLike": {"test:Key": "arn:aws:sns:${aws:username, 'a:b'}:1:x"}}`, request(with("test:Key", "arn:aws:sns:a:b:1:x")), false},
 	}
 	for _, test := range tests {
 		if got := holds(t, test.condition, test.request); got != test.want {

@@ -157,15 +157,16 @@ func decode(body []byte) (input, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	var in input
-	if err := d.Decode(&in); err != nil {
-		return nil, &serializationError{"The body is not a JSON object: " + err.Error()}
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, &serializationError{"The body is not JSON: " + err.Error()}
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, &serializationError{"The body has more after the JSON object"}
 	}
-	if in == nil {
-		return nil, &serializationError{"The body is null and not a JSON object"}
+	in, ok := v.(map[string]any)
+	if !ok {
+		return nil, &serializationError{"The body must be a JSON object"}
 	}
 	return in, nil
 }
