@@ -34,6 +34,7 @@ mkdir -p channel/360p channel/audio
 far='clip(Y-(236+10*sin(2*PI*(X/320-T/12)))+0.5,0,1)'
 mid='clip(Y-(266+9*sin(2*PI*(X/213.3+T/8)))+0.5,0,1)'
 near='clip(Y-(296+7*sin(2*PI*(X/160-T/6)))+0.5,0,1)'
+
 # In the chroma planes X and Y count every second pixel.
 cfar='clip(2*Y-(236+10*sin(2*PI*(2*X/320-T/12)))+0.5,0,1)'
 cmid='clip(2*Y-(266+9*sin(2*PI*(2*X/213.3+T/8)))+0.5,0,1)'

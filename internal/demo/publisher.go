@@ -43,7 +43,7 @@ type Publisher struct {
 	Channel *Channel
 	Store   Store
 	Folder  string // where the channel lies in its container; may be empty
-	Window  int    // segments in a media playlist
+	Window  int    // segments in a media playlist, at least 3 (RFC 8216, section 6.2.2)
 	Now     func() time.Time
 	Log     *slog.Logger
 
@@ -80,7 +80,7 @@ func (p *Publisher) Run(ctx context.Context) {
 func (p *Publisher) pause(failures int) time.Duration {
 	due := p.Channel.Complete(p.next).Sub(p.Now())
 	if failures == 0 {
-		return due
+		return min(due, p.Channel.Segment) // looks again soon when the clock was set back
 	}
 	wait := min(firstRetry<<min(failures-1, 16), p.Channel.Segment)
 	if due > 0 {
@@ -97,7 +97,7 @@ func (p *Publisher) CatchUp(ctx context.Context) error {
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
-	last := p.Channel.Newest(p.Now())
+	last := max(p.Channel.Newest(p.Now()), p.next-1) // never back, whatever the clock does
 	first := max(last-Sequence(p.Window)+1, 0)
 	if err := p.putSegments(ctx, first, last); err != nil {
 		return err

@@ -289,6 +289,28 @@ func TestLongInterruptionSkipsToThePresent(t *testing.T) {
 	})
 }
 
+// A playlist that went back would break every player (RFC 8216, section 6.2.1).
+func TestClockThatIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeStore()
+		p := newPublisher(s)
+		if err := p.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := string(s.mu.files["live/video.m3u8"].Body)
+		back := 10 * time.Second
+		p.Now = func() time.Time { return time.Now().Add(-back) }
+		run(t, p, 9*time.Second)
+		if diff := cmp.Diff(before, string(s.mu.files["live/video.m3u8"].Body)); diff != "" {
+			t.Errorf("playlist, with the clock set back (-before +after):\n%s", diff)
+		}
+		run(t, p, 4*time.Second)
+		if diff := cmp.Diff([]time.Duration{12 * time.Second}, s.when("PUT live/video/"+segmentFile(base))); diff != "" {
+			t.Errorf("the next segment was stored at (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Two publishers that run one after the other agree on every segment.
 func TestRestartGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
