@@ -42,6 +42,11 @@ func watch(t *testing.T, s *server) *watcher {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
+			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto"} { // ReverseProxy drops them
+				if values := r.In.Header.Values(name); values != nil {
+					r.Out.Header[name] = values
+				}
+			}
 		},
 		FlushInterval:  -1,
 		ModifyResponse: w.inspect,

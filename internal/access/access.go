@@ -10,6 +10,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -28,6 +30,9 @@ type Key struct{ ID, Secret string }
 
 // LogValue keeps the secret out of logs.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.ID) }
+
+// Format keeps it out of whatever else is printed.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.ID) }
 
 // Config is what a Service is made of. The time is given in.
 type Config struct {
@@ -57,11 +62,9 @@ func New(config Config) *Service {
 type Caller struct {
 	Principal policy.Principal
 	Account   mediastore.AccountID // empty for an anonymous caller
-	// PayloadHash is the SHA-256 that the caller declared and signed for the
-	// body, nil when it declared none.
-	PayloadHash []byte
 
-	verifyBody func([32]byte) error
+	payloadHash []byte // SHA-256 that was declared and signed for the body, or nil
+	verifyBody  func([32]byte) error
 }
 
 // Anonymous reports whether the caller did not identify itself.
@@ -71,13 +74,13 @@ func (c *Caller) Anonymous() bool { return c.Account == "" }
 // only VerifyBody decides whether the caller is who it says.
 func (c *Caller) Unverified() bool { return c.verifyBody != nil }
 
-// VerifyBody decides, given the SHA-256 of the whole body, what Authenticate
-// could not.
+// VerifyBody holds the SHA-256 of the whole body against what the signature
+// covers, and decides what Authenticate could not.
 func (c *Caller) VerifyBody(sum [32]byte) error {
 	if c.verifyBody != nil {
 		return c.verifyBody(sum)
 	}
-	if c.PayloadHash != nil && subtle.ConstantTimeCompare(c.PayloadHash, sum[:]) == 0 {
+	if c.payloadHash != nil && subtle.ConstantTimeCompare(c.payloadHash, sum[:]) == 0 {
 		return mediastore.Errorf(mediastore.KindInvalidSignature, "x-amz-content-sha256 is not the SHA-256 of the body")
 	}
 	return nil
@@ -85,13 +88,26 @@ func (c *Caller) VerifyBody(sum [32]byte) error {
 
 // Authenticate finds out who sent r. A request without credentials has an
 // anonymous caller; one with credentials that are not right has none.
+//
+// A signature may leave the body out (UNSIGNED-PAYLOAD), as MediaStore's clients
+// do when they put objects.
 func (s *Service) Authenticate(r *http.Request) (*Caller, error) {
+	return s.authenticate(r, nil)
+}
+
+// AuthenticateBody is Authenticate for a request whose body says what is to be
+// done: a signature must cover it. sum is the SHA-256 of the body.
+func (s *Service) AuthenticateBody(r *http.Request, sum [32]byte) (*Caller, error) {
+	return s.authenticate(r, &sum)
+}
+
+func (s *Service) authenticate(r *http.Request, body *[32]byte) (*Caller, error) {
 	sig, signed, err := sigv4.Parse(r)
 	if err != nil {
 		return nil, err
 	}
 	if signed {
-		return s.authenticateSigned(r, sig)
+		return s.authenticateSigned(r, sig, body)
 	}
 	if r.Header.Get("Authorization") == "" {
 		return &Caller{Principal: policy.Anonymous()}, nil
@@ -99,7 +115,7 @@ func (s *Service) Authenticate(r *http.Request) (*Caller, error) {
 	return s.authenticateBasic(r)
 }
 
-func (s *Service) authenticateSigned(r *http.Request, sig *sigv4.Signature) (*Caller, error) {
+func (s *Service) authenticateSigned(r *http.Request, sig *sigv4.Signature, body *[32]byte) (*Caller, error) {
 	if sig.SessionToken != "" {
 		return nil, mediastore.Errorf(mediastore.KindUnknownKey, "The security token is not valid: this server issues no temporary credentials")
 	}
@@ -116,12 +132,15 @@ func (s *Service) authenticateSigned(r *http.Request, sig *sigv4.Signature) (*Ca
 	verify := func(payloadHash string) error {
 		return sig.Verify(r, s.Root.Secret, payloadHash, s.signingKeys)
 	}
+	if body != nil {
+		return caller, verify(hex.EncodeToString(body[:]))
+	}
 	if sig.NeedsBody() {
 		caller.verifyBody = func(sum [32]byte) error { return verify(hex.EncodeToString(sum[:])) }
 		return caller, nil
 	}
 	if hash, err := hex.DecodeString(sig.PayloadHash); err == nil && len(hash) == sha256.Size {
-		caller.PayloadHash = hash
+		caller.payloadHash = hash
 	}
 	return caller, verify(sig.PayloadHash)
 }

@@ -142,23 +142,22 @@ func TestSigned(t *testing.T) {
 		name       string
 		sign       signing
 		body       string
-		declared   bool // PayloadHash is there
 		unverified bool
 		another    bool // another body is as good
 	}{
-		{"declared hash", signing{hash: sum(body)}, body, true, false, false},
-		{"unsigned payload", signing{hash: unsigned}, body, false, false, true},
-		{"hash not declared", signing{}, body, false, true, false},
-		{"no body and no hash", signing{}, "", true, false, false},
-		{"presigned", signing{expires: time.Minute}, body, false, false, true},
-		{"signed 15 minutes ago", signing{hash: unsigned, at: now.Add(-15 * time.Minute)}, body, false, false, true},
-		{"signed in 15 minutes", signing{hash: unsigned, at: now.Add(15 * time.Minute)}, body, false, false, true},
-		{"presigned to the last second", signing{expires: time.Minute, at: now.Add(-time.Minute)}, body, false, false, true},
+		{"declared hash", signing{hash: sum(body)}, body, false, false},
+		{"unsigned payload", signing{hash: unsigned}, body, false, true},
+		{"hash not declared", signing{}, body, true, false},
+		{"no body and no hash", signing{}, "", false, false},
+		{"presigned", signing{expires: time.Minute}, body, false, true},
+		{"signed 15 minutes ago", signing{hash: unsigned, at: now.Add(-15 * time.Minute)}, body, false, true},
+		{"signed in 15 minutes", signing{hash: unsigned, at: now.Add(15 * time.Minute)}, body, false, true},
+		{"presigned to the last second", signing{expires: time.Minute, at: now.Add(-time.Minute)}, body, false, true},
 	} {
 		c, err := service().Authenticate(test.sign.request(t, test.body, nil))
 		wantRoot(t, test.name, c, err)
-		if (c.PayloadHash != nil) != test.declared || c.Unverified() != test.unverified {
-			t.Errorf("%s: payload hash %x, unverified %v", test.name, c.PayloadHash, c.Unverified())
+		if c.Unverified() != test.unverified {
+			t.Errorf("%s: unverified %v", test.name, c.Unverified())
 		}
 		if err := c.VerifyBody(sha256.Sum256([]byte(test.body))); err != nil {
 			t.Errorf("%s: the body that was signed: %v", test.name, err)
@@ -228,6 +227,27 @@ func TestSignedRefused(t *testing.T) {
 	}
 }
 
+// TestBodyMustBeSigned: where the body says what is to be done, a signature that
+// does not cover it is none.
+func TestBodyMustBeSigned(t *testing.T) {
+	const body = `{"ContainerName":"mine"}`
+	for name, test := range map[string]struct {
+		sign signing
+		ok   bool
+	}{
+		"declared hash":     {signing{hash: sum(body)}, true},
+		"hash not declared": {signing{}, true},
+		"unsigned payload":  {signing{hash: unsigned}, false},
+		"presigned":         {signing{expires: time.Minute}, false},
+		"another body":      {signing{hash: sum("other")}, false},
+	} {
+		_, err := service().AuthenticateBody(test.sign.request(t, body, nil), sha256.Sum256([]byte(body)))
+		if test.ok != (err == nil) || err != nil && !mediastore.IsKind(err, mediastore.KindInvalidSignature) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestUnverified: when the hash of the body was not declared, a wrong secret is
 // found out only with the body, and must be then.
 func TestUnverified(t *testing.T) {
@@ -288,7 +308,7 @@ func TestUnsigned(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want kind %q", test.name, c, err, test.want)
 			}
 		}
-		if err == nil && (c.Unverified() || c.PayloadHash != nil || c.VerifyBody([32]byte{}) != nil) {
+		if err == nil && (c.Unverified() || c.VerifyBody([32]byte{}) != nil) {
 			t.Errorf("%s: a body is verified that nobody signed", test.name)
 		}
 	}

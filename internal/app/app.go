@@ -78,7 +78,20 @@ func openEngine(c config.Config, log *slog.Logger) (engine.Engine, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	return logstore.Open(logstore.Options{Dir: filepath.Join(c.Data, "store"), Log: log})
+	e, err := logstore.Open(logstore.Options{Dir: filepath.Join(c.Data, "store"), Log: log})
+	if err != nil {
+		return nil, plainly(err) // and no engine: a nil *logstore.Engine would look like one
+	}
+	return e, nil
+}
+
+// plainly is err as a sentence for an operator, when there is one.
+func plainly(err error) error {
+	var e *mediastore.Error
+	if errors.As(err, &e) && e.Message != "" {
+		return errors.New(e.Message)
+	}
+	return err
 }
 
 // newContainerID makes a container's name on the data plane: 70 random bits,

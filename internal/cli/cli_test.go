@@ -219,7 +219,7 @@ func TestCompletions(t *testing.T) {
 	}{
 		{[]string{"completion", ""}, []string{"bash", "fish", "powershell", "zsh", noFiles}},
 		{[]string{"serve", "--engine", ""}, []string{"logstore", "memory", noFiles}},
-		{[]string{"serve", "--log-level", "d"}, []string{"debug", noFiles}},
+		{[]string{"serve", "--log-level", "d"}, []string{"debug", "info", "warn", "error", noFiles}},
 		{[]string{"serve", "--quotas="}, []string{"headwater", "aws", noFiles}},
 		{[]string{"serve", "--region", ""}, []string{noFiles}},
 		{[]string{"serve", "--config", ""}, []string{allFiles}},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"io"
 	"net/url"
 	"os"
@@ -43,7 +44,8 @@ func (d *demoRun) show(endpoint, playlist string) error {
 		return d.url + "/-/player/?src=" + url.QueryEscape(endpoint+"/"+path)
 	}
 	text := template.Must(template.New("demo").Funcs(styles(isTerminal(d.stdout, d.env))).Parse(demoText))
-	return text.Execute(d.stdout, map[string]string{
+	var shown bytes.Buffer
+	err := text.Execute(&shown, map[string]string{
 		"Watch":     watch(playlist),
 		"WatchMine": watch("mine/index.m3u8"),
 		"Playlist":  endpoint + "/" + playlist,
@@ -53,6 +55,11 @@ func (d *demoRun) show(endpoint, playlist string) error {
 		"Endpoint":  endpoint,
 		"Folder":    demoFolder,
 	})
+	if err != nil {
+		return err
+	}
+	_, err = shown.WriteTo(d.stdout)
+	return err
 }
 
 // styles are the template's functions: SGR sequences (ECMA-48, section 8.3.117)

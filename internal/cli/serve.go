@@ -81,22 +81,27 @@ func newLogger(w io.Writer, c *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// announce tells that the server is ready. A key pair that was generated shows
-// here and never again.
+// announce tells that the server is ready, all in one write.
 func announce(w io.Writer, a *app.App, c *config.Config) {
 	data := "data " + c.Data
 	if c.Engine == config.EngineMemory {
 		data = "data in memory only"
 	}
-	fmt.Fprintf(w, "headwater: ready at %s (region %s, account %s, %s)\n", a.URL(), c.Region, c.Account, data)
-	if !a.RootKeyGenerated() {
-		return
+	ready := fmt.Sprintf("headwater: ready at %s (region %s, account %s, %s)\n", a.URL(), c.Region, c.Account, data)
+	if a.RootKeyGenerated() {
+		ready += showRootKey(a, c)
 	}
-	kept := "they are kept in " + a.RootKeyFile()
+	io.WriteString(w, ready)
+}
+
+// showRootKey tells the key pair that this run generated, which never shows
+// again.
+func showRootKey(a *app.App, c *config.Config) string {
+	kept := "in " + a.RootKeyFile()
 	if a.RootKeyFile() == "" {
-		kept = "they are kept nowhere"
+		kept = "nowhere"
 	}
-	fmt.Fprintf(w, "headwater: root credentials were generated, and are shown only this once; %s\n%s\n", kept, exports(a, c))
+	return "headwater: root credentials were generated, and are shown only this once; they are kept " + kept + "\n" + exports(a, c) + "\n"
 }
 
 // exports returns the shell commands that give AWS tools the root credentials.

@@ -161,17 +161,19 @@ func (s *Service) SetAccessLogging(ctx context.Context, account mediastore.Accou
 	})
 }
 
-// update changes an ACTIVE container; in any other status it is in use.
+// update changes an ACTIVE container; in any other status it is in use. The
+// snapshot is forgotten after an error, too: an engine that failed may have
+// stored the change all the same.
 func (s *Service) update(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, change func(*mediastore.Container) error) error {
-	c, err := s.Engine.UpdateContainer(ctx, account, name, func(c *mediastore.Container) error {
+	var id mediastore.ContainerID
+	_, err := s.Engine.UpdateContainer(ctx, account, name, func(c *mediastore.Container) error {
+		id = c.ID
 		if err := checkActive(c); err != nil {
 			return err
 		}
 		return change(c)
 	})
-	if err == nil {
-		s.snapshots.forget(c.ID)
-	}
+	s.snapshots.forget(id)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package containers_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -91,12 +92,13 @@ func wantKind(t *testing.T, what string, err error, kind mediastore.Kind) {
 }
 
 // interposed is an engine with something in the way of some of its methods. A
-// nil function is nothing in the way.
+// zero field is nothing in the way.
 type interposed struct {
 	engine.Containers
-	update func(context.Context) error // before UpdateContainer
-	remove func(context.Context) error // before RemoveContainer
-	read   func()                      // after ContainerByID
+	update  func(context.Context) error // before UpdateContainer
+	updated error                       // what UpdateContainer returns when all went well
+	remove  func(context.Context) error // before RemoveContainer
+	read    func()                      // after ContainerByID
 }
 
 func (e *interposed) UpdateContainer(ctx context.Context, a mediastore.AccountID, name mediastore.ContainerName, change func(*mediastore.Container) error) (mediastore.Container, error) {
@@ -105,7 +107,8 @@ func (e *interposed) UpdateContainer(ctx context.Context, a mediastore.AccountID
 			return mediastore.Container{}, err
 		}
 	}
-	return e.Containers.UpdateContainer(ctx, a, name, change)
+	c, err := e.Containers.UpdateContainer(ctx, a, name, change)
+	return c, cmp.Or(err, e.updated)
 }
 
 func (e *interposed) RemoveContainer(ctx context.Context, a mediastore.AccountID, name mediastore.ContainerName) error {

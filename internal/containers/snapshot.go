@@ -2,7 +2,6 @@ package containers
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"headwater/internal/cors"
@@ -85,13 +84,18 @@ func compile(c mediastore.Container) (*Snapshot, error) {
 	var err error
 	if c.Policy != "" {
 		if snap.Policy, err = policy.Parse([]byte(c.Policy)); err != nil {
-			return nil, fmt.Errorf("container policy of %s: %v", c.Name, err)
+			return nil, unreadable("container policy", c.Name, err)
 		}
 	}
 	if c.Cors != "" {
 		if snap.Cors, err = cors.Parse([]byte(c.Cors)); err != nil {
-			return nil, fmt.Errorf("CORS policy of %s: %v", c.Name, err)
+			return nil, unreadable("CORS policy", c.Name, err)
 		}
 	}
 	return snap, nil
+}
+
+// unreadable hides the kind of err: whoever reads an object is not to blame.
+func unreadable(document string, name mediastore.ContainerName, err error) error {
+	return &mediastore.Error{Op: "containers: " + document + " of " + string(name), Kind: mediastore.KindInternal, Err: err}
 }

@@ -1,6 +1,7 @@
 package containers_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -79,6 +80,21 @@ func TestSnapshotNeverOutlivesAChange(t *testing.T) {
 	snapshot(t, s, c.ID) // began before the change: it may be of either side
 	if snapshot(t, s, c.ID).Policy == nil {
 		t.Error("the snapshot is from before a change that was acknowledged")
+	}
+}
+
+// TestFailedChangeMayBeStored: a change that the engine reports as failed and has
+// stored all the same, as when it is cut short while it waits for the disk, is
+// carried out: a policy that can be read must not be one that does not hold.
+func TestFailedChangeMayBeStored(t *testing.T) {
+	e := &interposed{Containers: newEngine(t), updated: errors.New("nobody knows")}
+	s := newService(t, e)
+	c := active(t, e, "movies")
+	snapshot(t, s, c.ID)
+	err := s.PutDocument(t.Context(), account, "movies", containers.ContainerPolicy, documents[containers.ContainerPolicy])
+	wantKind(t, "PutDocument", err, mediastore.KindInternal)
+	if snapshot(t, s, c.ID).Policy == nil {
+		t.Error("the snapshot is from before the change")
 	}
 }
 

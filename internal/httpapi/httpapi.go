@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// bodyTimeout is how long the body of a request may take that is not an upload.
+const bodyTimeout = 10 * time.Second
+
 // Handler answers one request, or returns why it cannot.
 type Handler func(w *Response, r *http.Request) error
 
@@ -42,6 +45,9 @@ func (a *Adapter) Wrap(edge string, h Handler, fail ErrorWriter) http.Handler {
 		start := a.Now()
 		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r)}
 		w.Header()["x-amzn-RequestId"] = []string{w.ID}
+		if r.ContentLength != 0 { // an upload sets its own, read by read
+			_ = http.NewResponseController(rw).SetReadDeadline(start.Add(bodyTimeout))
+		}
 		err := a.run(h, w, r)
 		if err != nil {
 			a.fail(w, r, err, fail)

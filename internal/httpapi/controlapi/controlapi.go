@@ -57,7 +57,7 @@ func (a *API) Handle(w *httpapi.Response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	caller, err := a.authenticate(r, body)
+	caller, err := a.Access.AuthenticateBody(r, sha256.Sum256(body))
 	if err != nil {
 		return err
 	}
@@ -100,16 +100,6 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	return body, nil
-}
-
-// authenticate finds out who is calling. The control plane knows no anonymous
-// callers, and always has the whole body to verify.
-func (a *API) authenticate(r *http.Request, body []byte) (*access.Caller, error) {
-	caller, err := a.Access.Authenticate(r)
-	if err != nil {
-		return nil, err
-	}
-	return caller, caller.VerifyBody(sha256.Sum256(body))
 }
 
 // operation finds the operation that X-Amz-Target names.

@@ -56,7 +56,7 @@ func parseETags(h http.Header, name string, weak bool) (any bool, tags []mediast
 	tags = []mediastore.ETag{}
 	for item := range strings.SplitSeq(list, ",") {
 		tag, isWeak, ok := parseETag(strings.TrimSpace(item))
-		if !ok || len(tags) == maxETags {
+		if !ok || strings.TrimSpace(item) == "*" || len(tags) == maxETags { // a star stands alone
 			return false, nil, mediastore.Invalid(name, "must be * or a list of up to %d ETags", maxETags)
 		}
 		if !isWeak || weak {

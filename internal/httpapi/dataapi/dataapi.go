@@ -8,6 +8,8 @@ package dataapi
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -126,10 +128,31 @@ func (c *call) deleteObject() error {
 	if err != nil {
 		return err
 	}
+	if err := c.discardBody(); err != nil {
+		return err
+	}
 	if _, err := c.api.Objects.Delete(c.r.Context(), c.container.ID, path, pre); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// maxDiscard is how many bytes of a body that means nothing are read.
+const maxDiscard = 64 << 10
+
+// discardBody reads the body of a DELETE, which means nothing (RFC 9110, section
+// 9.3.5). ffmpeg announces one, with Expect: 100-continue, and takes an answer
+// that comes before its end for a broken connection (section 10.1.1).
+func (c *call) discardBody() error {
+	if c.r.ContentLength == 0 {
+		return nil
+	}
+	body := c.timedBody()
+	defer body.end()
+	if _, err := io.CopyN(io.Discard, body, maxDiscard); err != nil && !errors.Is(err, io.EOF) {
+		return mediastore.Errorf(mediastore.KindIncompleteBody, "The body ended before it was complete")
+	}
 	return nil
 }
 

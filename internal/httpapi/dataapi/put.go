@@ -58,9 +58,8 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 		Size:         c.r.ContentLength,
 		ContentType:  h.Get("Content-Type"),
 		CacheControl: h.Get("Cache-Control"),
-	}
-	if caller.Unverified() {
-		req.Unverified, req.VerifyBody = true, caller.VerifyBody
+		Unverified:   caller.Unverified(),
+		VerifyBody:   caller.VerifyBody,
 	}
 	if err := checkContentType(req.ContentType); err != nil {
 		return req, err
@@ -172,6 +171,9 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	// A connection without deadlines is none that can be slow.
 	_ = b.control.SetReadDeadline(b.next())
 	n, err := b.body.Read(p)
+	if err == io.EOF {
+		b.end() // net/http watches the connection now: a deadline would look like a client that left
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &mediastore.Error{Op: "dataapi.put", Kind: mediastore.KindTimeout, Message: "The upload did not go on in time", Err: err}
 	}
