@@ -27,7 +27,7 @@ func (e *Engine) check(bodies bool) error {
 		return err
 	}
 	defer e.exit()
-	snapshot := e.db.NewSnapshot()
+	snapshot := e.index.NewSnapshot()
 	defer snapshot.Close()
 	c := &checker{engine: e, r: snapshot, bodies: bodies, spans: make(map[volumeID][]span)}
 	for _, step := range []func() error{c.checkContainers, c.checkIDs, c.checkRoots, c.checkItems, c.checkVolumes} {

@@ -39,16 +39,15 @@ type request struct {
 // engine rest on: the bytes in the volumes, then the index that names them, then
 // the answers.
 type committer struct {
-	db      *pebble.DB
-	fuse    *fuse
+	index   *index
 	volumes *volumes
 	queue   chan *request
 	stopped chan struct{}
 	groups  atomic.Int64 // for tests
 }
 
-func newCommitter(db *pebble.DB, f *fuse, vs *volumes) *committer {
-	c := &committer{db: db, fuse: f, volumes: vs, queue: make(chan *request, maxGroup), stopped: make(chan struct{})}
+func newCommitter(x *index, vs *volumes) *committer {
+	c := &committer{index: x, volumes: vs, queue: make(chan *request, maxGroup), stopped: make(chan struct{})}
 	go c.run()
 	return c
 }
@@ -57,7 +56,7 @@ func newCommitter(db *pebble.DB, f *fuse, vs *volumes) *committer {
 // request is queued it waits whatever becomes of ctx: only the committer knows
 // whether the operation took effect.
 func (c *committer) submit(ctx context.Context, op operation, bytes int, volumes ...*volume) error {
-	if err := c.fuse.err(); err != nil {
+	if err := c.index.fuse.err(); err != nil {
 		return ioError("logstore.commit", err)
 	}
 	r := &request{ctx: ctx, op: op, bytes: bytes, volumes: volumes, done: make(chan error, 1)}
@@ -120,7 +119,7 @@ func (c *committer) gather(first *request) (group []*request, rest *request, ok 
 func (c *committer) commit(group []*request) {
 	c.groups.Add(1)
 	c.syncVolumes(group)
-	tx := newTxn(c.db)
+	tx := newTxn(c.index.DB)
 	defer tx.batch.Close()
 	for _, r := range group {
 		if r.err == nil {
@@ -156,9 +155,7 @@ func (c *committer) syncOnce(v *volume, outcome map[*volume]error) error {
 	return err
 }
 
-// commitIndex makes the batch durable. A failure here leaves it open whether the
-// batch is in the log, so it freezes the index: the answer is found out by the
-// next Open.
+// commitIndex makes the batch durable and tells the volumes what has changed.
 func (c *committer) commitIndex(tx *txn) error {
 	emptied, err := tx.settleVolumes()
 	if err != nil {
@@ -167,10 +164,7 @@ func (c *committer) commitIndex(tx *txn) error {
 	if tx.batch.Empty() {
 		return nil
 	}
-	if err := tx.batch.Commit(pebble.Sync); err != nil {
-		c.fuse.blow(err)
-	}
-	if err := c.fuse.err(); err != nil {
+	if err := c.index.commit(tx.batch); err != nil {
 		return ioError("logstore.commit", err)
 	}
 	for id, empty := range emptied {

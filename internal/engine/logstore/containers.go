@@ -84,7 +84,7 @@ func (e *Engine) Container(ctx context.Context, account mediastore.AccountID, na
 		return mediastore.Container{}, err
 	}
 	defer e.exit()
-	return lookupContainer(e.db, account, name)
+	return lookupContainer(e.index, account, name)
 }
 
 // ContainerByID implements engine.Containers.
@@ -93,11 +93,11 @@ func (e *Engine) ContainerByID(ctx context.Context, id mediastore.ContainerID) (
 		return mediastore.Container{}, err
 	}
 	defer e.exit()
-	o, err := lookupOwner(e.db, id)
+	o, err := lookupOwner(e.index, id)
 	if err != nil {
 		return mediastore.Container{}, err
 	}
-	c, err := lookupContainer(e.db, o.account, o.name)
+	c, err := lookupContainer(e.index, o.account, o.name)
 	if err == nil && c.ID != id { // removed and made again since the first look
 		err = errNoContainer(string(id))
 	}
@@ -114,7 +114,7 @@ func (e *Engine) ListContainers(ctx context.Context, account mediastore.AccountI
 	if after == "" {
 		from = accountPrefix(account)
 	}
-	err = scan(e.db, accountPrefix(account), from, func(_ []byte, it *pebble.Iterator) (bool, error) {
+	err = scan(e.index, accountPrefix(account), from, func(_ []byte, it *pebble.Iterator) (bool, error) {
 		if more = len(page) >= limit; more {
 			return false, nil
 		}
@@ -152,7 +152,7 @@ func (e *Engine) tryUpdate(ctx context.Context, account mediastore.AccountID, na
 		return mediastore.Container{}, err
 	}
 	defer e.exit()
-	c, err := lookupContainer(e.db, account, name)
+	c, err := lookupContainer(e.index, account, name)
 	if err != nil {
 		return mediastore.Container{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -24,12 +25,13 @@ type fault struct {
 	err    error
 	only   func(errorfs.Op) bool // nil: every change
 	seen   atomic.Int64
+	over   atomic.Bool // nothing fails any more
 }
 
 func (f *fault) String() string { return fmt.Sprintf("n=%d onward=%v", f.n, f.onward) }
 
 func (f *fault) MaybeError(op errorfs.Op) error {
-	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || f.only != nil && !f.only(op) {
+	if f.over.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite || f.only != nil && !f.only(op) {
 		return nil
 	}
 	if n := f.seen.Add(1); n == f.n || f.onward && n > f.n {
@@ -97,7 +99,7 @@ func wantFailure(t *testing.T, err error) {
 func TestFullDisk(t *testing.T) {
 	for name, only := range map[string]func(errorfs.Op) bool{
 		"volumes":   func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".vol") },
-		"index log": func(op errorfs.Op) bool { return isLog(op.Path) },
+		"index log": func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".log") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			full := &fault{n: 1 << 60, onward: true, err: syscall.ENOSPC, only: only}
@@ -115,6 +117,28 @@ func TestFullDisk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFullDiskOfTables: when only the tables of the index cannot be written, puts
+// are refused rather than left hanging, and accepted again when there is room.
+func TestFullDiskOfTables(t *testing.T) {
+	full := &fault{onward: true, err: syscall.ENOSPC, only: func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") }}
+	e := mustOpen(t, small(errorfs.Wrap(vfs.NewMem(), full), "/data"))
+	defer e.Close()
+	var err error
+	for i := 0; err == nil && i < 100; i++ {
+		err = tryPut(t.Context(), e, mediastore.Path(fmt.Sprint(i)), 30_000)
+	}
+	if !mediastore.IsKind(err, mediastore.KindStorageFull) {
+		t.Fatalf("puts beyond what memory may hold were answered with %v", err)
+	}
+	full.over.Store(true) // there is room again
+	for tryPut(t.Context(), e, "after", 30_000) != nil {
+		time.Sleep(failureDelay)
+	}
+	if err := e.check(true); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,24 +12,21 @@ import (
 )
 
 // fuse is the file system that Pebble gets. Pebble ends the process, or panics
-// with its locks held, when its write-ahead log fails: right for a database, but
-// a broadcaster's readers must not lose the objects of the day because a disk is
-// full.
+// with its locks held, when its log or its manifest cannot be written: right for
+// a database, but a broadcaster's readers must not lose the objects of the day
+// because a disk is full.
 //
-// The first failure of the log, or of anything else that Pebble calls fatal,
-// blows the fuse. From then on the files of the index do not change any more, as
-// if the machine had stopped at that moment: Pebble is told that its log was
-// written, which keeps it in one piece for those who read, and that every other
-// change failed. The committer looks at the fuse after each commit and
-// acknowledges nothing once it is blown. The next Open recovers the index as
-// after a crash.
+// The first such failure blows the fuse. From then on the log, the manifest and
+// the set of files on disk stay as they are, as if the machine had stopped at
+// that moment, while Pebble is told that all went well, which keeps it in one
+// piece for those who read. (New tables are still written; no manifest names
+// them.) The committer looks at the fuse after each commit and acknowledges
+// nothing once it is blown. The next Open recovers the index as after a crash.
 type fuse struct {
 	vfs.FS
 	log   *slog.Logger
 	cause atomic.Pointer[error]
 }
-
-var errFrozen = errors.New("the index is frozen after an earlier failure")
 
 // failureDelay keeps Pebble, which repeats a failed flush at once, from spinning.
 const failureDelay = 20 * time.Millisecond
@@ -50,7 +47,7 @@ func (f *fuse) err() error {
 	return nil
 }
 
-// vital does something that Pebble cannot do without.
+// vital does what Pebble cannot do without.
 func (f *fuse) vital(do func() error) error {
 	if f.blown() {
 		return nil
@@ -61,44 +58,46 @@ func (f *fuse) vital(do func() error) error {
 	return nil
 }
 
-// change does something whose failure Pebble can live with.
-func (f *fuse) change(do func() error) error {
-	err := errFrozen
-	if !f.blown() {
-		err = do()
+// tidying changes which files there are, in a way that may fail.
+func (f *fuse) tidying(do func() error) error {
+	if f.blown() {
+		return nil
 	}
+	return do()
+}
+
+// plain does what Pebble repeats when it fails.
+func (f *fuse) plain(do func() error) error {
+	err := do()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		time.Sleep(failureDelay)
 	}
 	return err
 }
 
-func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
-
-// wrap is for a file that was opened for writing.
-func (f *fuse) wrap(file vfs.File, name string) vfs.File {
-	if isLog(name) {
-		return &fuseFile{file, f.vital}
-	}
-	return &fuseFile{file, f.change}
+// isVital tells the log, the manifest and the markers, which name the manifest.
+func (f *fuse) isVital(path string) bool {
+	name := f.FS.PathBase(path)
+	return strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
 }
 
-// open opens a file for writing. A log that cannot be opened is replaced by a
-// file in memory, which takes what Pebble still writes.
-func (f *fuse) open(name string, open func() (vfs.File, error)) (file vfs.File, err error) {
-	do := func() error {
+// open opens a file for writing. A vital one that cannot be opened is replaced
+// by one in memory, which takes what Pebble still writes.
+func (f *fuse) open(path string, open func() (vfs.File, error)) (file vfs.File, err error) {
+	do, attempt := f.plain, func() error {
 		file, err = open()
 		return err
 	}
-	if !isLog(name) {
-		err = f.change(do)
-	} else if err = f.vital(do); err == nil && file == nil {
-		file, err = vfs.NewMem().Create("lost", vfs.WriteCategoryUnspecified)
+	if f.isVital(path) {
+		do = f.vital
 	}
-	if err != nil {
+	if err := do(attempt); err != nil {
 		return nil, err
 	}
-	return f.wrap(file, name), nil
+	if file == nil {
+		return vfs.NewMem().Create("lost", vfs.WriteCategoryUnspecified)
+	}
+	return &fuseFile{file, do}, nil
 }
 
 func (f *fuse) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -113,7 +112,7 @@ func (f *fuse) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCate
 	return f.open(newname, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-// OpenDir opens a directory, whose sync is part of making a new log.
+// OpenDir opens a directory, whose sync is part of making a new log or manifest.
 func (f *fuse) OpenDir(name string) (vfs.File, error) {
 	dir, err := f.FS.OpenDir(name)
 	if err != nil {
@@ -123,19 +122,19 @@ func (f *fuse) OpenDir(name string) (vfs.File, error) {
 }
 
 func (f *fuse) Link(oldname, newname string) error {
-	return f.change(func() error { return f.FS.Link(oldname, newname) })
+	return f.tidying(func() error { return f.FS.Link(oldname, newname) })
 }
 
 func (f *fuse) Remove(name string) error {
-	return f.change(func() error { return f.FS.Remove(name) })
+	return f.tidying(func() error { return f.FS.Remove(name) })
 }
 
 func (f *fuse) RemoveAll(name string) error {
-	return f.change(func() error { return f.FS.RemoveAll(name) })
+	return f.tidying(func() error { return f.FS.RemoveAll(name) })
 }
 
 func (f *fuse) Rename(oldname, newname string) error {
-	return f.change(func() error { return f.FS.Rename(oldname, newname) })
+	return f.tidying(func() error { return f.FS.Rename(oldname, newname) })
 }
 
 func (f *fuse) Unwrap() vfs.FS { return f.FS }
@@ -149,17 +148,6 @@ type fuseFile struct {
 func (f *fuseFile) Write(p []byte) (int, error) {
 	err := f.do(func() error {
 		_, err := f.File.Write(p)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-func (f *fuseFile) WriteAt(p []byte, off int64) (int, error) {
-	err := f.do(func() error {
-		_, err := f.File.WriteAt(p, off)
 		return err
 	})
 	if err != nil {

@@ -205,21 +205,24 @@ func verifyPath(t testing.TB, e *Engine, path mediastore.Path, versions []versio
 // mustPut makes the test's container when there is none and puts an object.
 func mustPut(t testing.TB, e *Engine, path mediastore.Path, size int) {
 	t.Helper()
-	ctx := context.Background()
-	if err := e.CreateContainer(ctx, testContainer(), 0); err != nil && !mediastore.IsKind(err, mediastore.KindContainerInUse) {
+	if err := tryPut(context.Background(), e, path, size); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func tryPut(ctx context.Context, e *Engine, path mediastore.Path, size int) error {
+	if err := e.CreateContainer(ctx, testContainer(), 0); err != nil && !mediastore.IsKind(err, mediastore.KindContainerInUse) {
+		return err
 	}
 	v := version{seed: uint64(len(path)), size: size}
 	u, err := e.NewUpload(ctx, testID, engine.UploadSpec{Path: path, Size: int64(size)})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer u.Close()
 	if _, err := u.Write(v.body()); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	object := mediastore.Object{ETag: v.etag(), ContentType: "video/mp4", LastModified: testEpoch}
-	if err := u.Commit(ctx, object, mediastore.Precondition{}); err != nil {
-		t.Fatal(err)
-	}
+	return u.Commit(ctx, object, mediastore.Precondition{})
 }

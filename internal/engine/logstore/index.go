@@ -12,32 +12,63 @@ import (
 	"headwater/internal/mediastore"
 )
 
+// index is Pebble with what keeps a failure of its disk from being ours.
+type index struct {
+	*pebble.DB
+	fuse    *fuse
+	backlog *backlog
+}
+
 // openIndex opens Pebble behind a fuse. The format of its files is pinned, so
 // that a newer Pebble does not move a store out of reach of an older Headwater
 // unasked.
-func openIndex(dir string, o *Options) (*pebble.DB, *fuse, error) {
-	f := &fuse{FS: o.FS, log: o.Log}
-	cache := pebble.NewCache(o.CacheSize)
-	defer cache.Unref()
+func openIndex(dir string, o *Options) (*index, error) {
+	x := &index{fuse: &fuse{FS: o.FS, log: o.Log}, backlog: newBacklog(o.memTableSize, o.Log)}
+	db, err := pebble.Open(dir, x.options(o))
+	if x.fuse.blown() {
+		if err == nil {
+			err = db.Close()
+		}
+		return nil, errors.Join(x.fuse.err(), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	x.DB = db
+	return x, nil
+}
+
+func (x *index) options(o *Options) *pebble.Options {
+	listener := &pebble.EventListener{DataCorruption: reportCorruption(o.Log)}
+	x.backlog.listen(listener)
 	options := &pebble.Options{
-		FS:                 f,
-		Cache:              cache,
+		FS:                 x.fuse,
+		CacheSize:          o.CacheSize,
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		Logger:             indexLog{o.Log, f},
+		Logger:             indexLog{o.Log, x.fuse},
 		MemTableSize:       o.memTableSize,
-		EventListener:      &pebble.EventListener{DataCorruption: reportCorruption(o.Log)},
+		EventListener:      listener,
+		// Out of reach: backlog takes their place.
+		MemTableStopWritesThreshold: 1 << 10,
+		L0StopWritesThreshold:       1 << 10,
 	}
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	db, err := pebble.Open(dir, options)
-	if f.blown() {
-		if err == nil {
-			err = db.Close()
-		}
-		return nil, nil, errors.Join(f.err(), err)
+	return options
+}
+
+// commit makes a batch durable. A failure before the batch is in the log leaves
+// everything as it was. A failure of the log leaves it open whether the batch is
+// in it: that blows the fuse, and the next Open finds out.
+func (x *index) commit(batch *pebble.Batch) error {
+	if err := x.backlog.wait(x.DB); err != nil {
+		return err
 	}
-	return db, f, err
+	if err := batch.Commit(pebble.Sync); err != nil {
+		x.fuse.blow(err)
+	}
+	return x.fuse.err()
 }
 
 func reportCorruption(log *slog.Logger) func(pebble.DataCorruptionInfo) {

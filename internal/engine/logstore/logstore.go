@@ -17,7 +17,7 @@
 //	volume.go      volume files: room, handles, removal
 //	extent.go      blocks and their checksums
 //	index.go       Pebble: opening, reading
-//	fuse.go        what happens when Pebble's own files fail
+//	fuse.go, backlog.go  what happens when Pebble's own files fail
 //	key.go, record.go  what is in the index, to the byte
 //	check.go       proof that the index and the volumes agree
 //
@@ -57,7 +57,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/internal/engine"
@@ -126,8 +125,7 @@ func orDefault[N int | int64 | uint64](n, value N) N {
 type Engine struct {
 	options   Options
 	lock      io.Closer
-	db        *pebble.DB
-	fuse      *fuse
+	index     *index
 	volumes   *volumes
 	committer *committer
 	scratch   sync.Pool // of *[BlockSize]byte
@@ -162,18 +160,18 @@ func (e *Engine) open() (err error) {
 	if e.lock, err = prepareDir(o.FS, o.Dir); err != nil {
 		return err
 	}
-	if e.db, e.fuse, err = openIndex(o.FS.PathJoin(o.Dir, "index"), o); err != nil {
+	if e.index, err = openIndex(o.FS.PathJoin(o.Dir, "index"), o); err != nil {
 		return err
 	}
-	live, err := loadVolumes(e.db)
+	live, err := loadVolumes(e.index)
 	if err != nil {
 		return err
 	}
-	e.volumes = newVolumes(o, e.fuse.blown)
+	e.volumes = newVolumes(o, e.index.fuse.blown)
 	if err := e.volumes.recover(live); err != nil {
 		return err
 	}
-	e.committer = newCommitter(e.db, e.fuse, e.volumes)
+	e.committer = newCommitter(e.index, e.volumes)
 	return nil
 }
 
@@ -213,8 +211,8 @@ func (e *Engine) closeFiles() error {
 	if e.volumes != nil {
 		e.volumes.close()
 	}
-	if e.db != nil {
-		errs = append(errs, e.db.Close())
+	if e.index != nil {
+		errs = append(errs, e.index.Close())
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

@@ -175,9 +175,9 @@ func (e *Engine) StatObject(ctx context.Context, id mediastore.ContainerID, path
 		return mediastore.Object{}, err
 	}
 	defer e.exit()
-	record, err := lookupObject(e.db, id, path, withoutBody)
+	record, err := lookupObject(e.index, id, path, withoutBody)
 	if err != nil {
-		return mediastore.Object{}, explainMissing(e.db, id, err)
+		return mediastore.Object{}, explainMissing(e.index, id, err)
 	}
 	return record.object, nil
 }
@@ -190,9 +190,9 @@ func (e *Engine) OpenObject(ctx context.Context, id mediastore.ContainerID, path
 	defer e.exit()
 	var seen mediastore.ETag
 	for {
-		record, err := lookupObject(e.db, id, path, withBody)
+		record, err := lookupObject(e.index, id, path, withBody)
 		if err != nil {
-			return nil, explainMissing(e.db, id, err)
+			return nil, explainMissing(e.index, id, err)
 		}
 		r, err := newReader(e, record)
 		if err == nil {
@@ -217,11 +217,11 @@ func (e *Engine) ListItems(ctx context.Context, id mediastore.ContainerID, folde
 		return nil, false, err
 	}
 	defer e.exit()
-	if _, err := lookupOwner(e.db, id); err != nil {
+	if _, err := lookupOwner(e.index, id); err != nil {
 		return nil, false, err
 	}
 	page := listing{folder: folder, prefix: levelPrefix(id, folder), limit: limit}
-	if err := scan(e.db, page.prefix, page.from(after), page.visit); err != nil {
+	if err := scan(e.index, page.prefix, page.from(after), page.visit); err != nil {
 		return nil, false, err
 	}
 	return page.items, page.more, nil

@@ -40,7 +40,7 @@ type volumes struct {
 	maxIdle int   // files that are kept open although nobody uses them
 	log     *slog.Logger
 	// frozen is true once the index has failed: what was to be committed then
-	// may be in it or not, so nothing may be removed any more.
+	// may be in it or not, so nothing may be removed or given back any more.
 	frozen func() bool
 
 	active [classes]struct {
@@ -134,7 +134,7 @@ func (vs *volumes) giveBack(v *volume, to, end int64) {
 	a := &vs.active[v.class]
 	a.Lock()
 	defer a.Unlock()
-	if v.end == end {
+	if v.end == end && !vs.frozen() {
 		v.end = to
 	}
 }

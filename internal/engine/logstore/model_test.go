@@ -1,0 +1,244 @@
+package logstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+
+	"headwater/internal/engine"
+	"headwater/internal/engine/memory"
+	"headwater/internal/mediastore"
+)
+
+// TestAgainstModel does the same random things to this engine and to the one in
+// memory, which must answer alike, and closes and opens this one now and then.
+// Each seed is one sequence of things, named by the test that fails.
+func TestAgainstModel(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			m := &modelRun{
+				T: t, fs: vfs.NewMem(), model: memory.New(), random: rand.New(rand.NewPCG(seed, 0)),
+				elements: []string{"a", "b", "a-", "a.b"},
+			}
+			m.engine = mustOpen(t, small(m.fs, "/data"))
+			defer func() { m.engine.Close() }()
+			for step := range 250 {
+				m.step()
+				if t.Failed() {
+					t.Fatalf("seed %d, step %d", seed, step)
+				}
+			}
+			m.reopen()
+			m.compareAll()
+		})
+	}
+}
+
+type modelRun struct {
+	*testing.T
+	fs       vfs.FS
+	engine   *Engine
+	model    *memory.Engine
+	random   *rand.Rand
+	elements []string
+	steps    int
+}
+
+func (m *modelRun) step() {
+	m.steps++
+	switch m.random.IntN(20) {
+	case 0:
+		m.reopen()
+	case 1:
+		m.create()
+	case 2:
+		m.update()
+	case 3:
+		m.deleteContainer()
+	case 4, 5, 6, 7:
+		m.deleteObject()
+	case 8, 9:
+		m.list()
+	default:
+		m.put()
+	}
+}
+
+func (m *modelRun) reopen() {
+	if err := m.engine.Close(); err != nil {
+		m.Errorf("Close: %v", err)
+	}
+	m.engine = mustOpen(m.T, small(m.fs, "/data"))
+	if err := m.engine.check(true); err != nil {
+		m.Errorf("check: %v", err)
+	}
+}
+
+// both does something to both engines and compares what they say.
+func (m *modelRun) both(what string, do func(engine.Engine) (any, error)) {
+	m.Helper()
+	want, wantErr := do(m.model)
+	got, gotErr := do(m.engine)
+	if diff := cmp.Diff(want, got); diff != "" {
+		m.Errorf("%s (-model +got):\n%s", what, diff)
+	}
+	if (wantErr == nil) != (gotErr == nil) || wantErr != nil && mediastore.KindOf(wantErr) != mediastore.KindOf(gotErr) {
+		m.Errorf("%s: got the error %v, the model says %v", what, gotErr, wantErr)
+	}
+}
+
+func (m *modelRun) name() mediastore.ContainerName {
+	return mediastore.ContainerName(m.elements[m.random.IntN(2)])
+}
+
+// id is that of one of the containers that may be there: an ID is used once.
+func (m *modelRun) id() mediastore.ContainerID {
+	c, err := m.model.Container(context.Background(), testAccount, m.name())
+	if err != nil {
+		return testID
+	}
+	return c.ID
+}
+
+func (m *modelRun) path() mediastore.Path {
+	folder := mediastore.Folder("")
+	for range m.random.IntN(3) {
+		folder = mediastore.Folder(folder.Join(m.elements[m.random.IntN(len(m.elements))]))
+	}
+	return folder.Join(m.elements[m.random.IntN(len(m.elements))])
+}
+
+func (m *modelRun) create() {
+	c := testContainer()
+	c.Name, c.ID = m.name(), mediastore.ContainerID(fmt.Sprintf("id%012d", m.steps))
+	limit := m.random.IntN(3)
+	m.both("CreateContainer", func(e engine.Engine) (any, error) {
+		return nil, e.CreateContainer(m.Context(), c, limit)
+	})
+}
+
+func (m *modelRun) update() {
+	name, policy := m.name(), fmt.Sprint(m.steps)
+	m.both("UpdateContainer", func(e engine.Engine) (any, error) {
+		return e.UpdateContainer(m.Context(), testAccount, name, func(c *mediastore.Container) error {
+			c.Policy = policy
+			return nil
+		})
+	})
+}
+
+func (m *modelRun) deleteContainer() {
+	name := m.name()
+	m.both("BeginDeleteContainer", func(e engine.Engine) (any, error) {
+		return e.BeginDeleteContainer(m.Context(), testAccount, name)
+	})
+	m.both("RemoveContainer", func(e engine.Engine) (any, error) {
+		return nil, e.RemoveContainer(m.Context(), testAccount, name)
+	})
+}
+
+func (m *modelRun) precondition() (pre mediastore.Precondition) {
+	switch m.random.IntN(6) {
+	case 0:
+		pre.NoneMatchAny = true
+	case 1:
+		pre.MatchAny = true
+	case 2:
+		pre.Match = []mediastore.ETag{mediastore.ETag(fmt.Sprint(m.steps - 1)), mediastore.ETag(fmt.Sprint(m.steps - 2))}
+	}
+	return pre
+}
+
+func (m *modelRun) put() {
+	id, path, pre := m.id(), m.path(), m.precondition()
+	sizes := []int{0, 10, 32 << 10, 32<<10 + 1, 200_000, 900_000}
+	v := version{seed: uint64(m.steps), size: sizes[m.random.IntN(len(sizes))]}
+	spec := engine.UploadSpec{Path: path, Size: int64(v.size)}
+	if m.random.IntN(2) == 0 {
+		spec.Size = -1
+	}
+	object := mediastore.Object{ETag: mediastore.ETag(fmt.Sprint(m.steps)), LastModified: testEpoch}
+	m.both("put "+string(path), func(e engine.Engine) (any, error) {
+		u, err := e.NewUpload(m.Context(), id, spec)
+		if err != nil {
+			return nil, err
+		}
+		defer u.Close()
+		if _, err := u.Write(v.body()); err != nil {
+			return nil, err
+		}
+		return nil, u.Commit(m.Context(), object, pre)
+	})
+	m.read(id, path)
+}
+
+func (m *modelRun) read(id mediastore.ContainerID, path mediastore.Path) {
+	m.both("read "+string(path), func(e engine.Engine) (any, error) {
+		r, err := e.OpenObject(m.Context(), id, path)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		body, err := io.ReadAll(io.NewSectionReader(r, 0, r.Object().Size))
+		return fmt.Sprintf("%d bytes %x", len(body), sha256.Sum256(body)), err
+	})
+}
+
+func (m *modelRun) deleteObject() {
+	id, path, pre := m.id(), m.path(), m.precondition()
+	m.both("DeleteObject "+string(path), func(e engine.Engine) (any, error) {
+		return e.DeleteObject(m.Context(), id, path, pre)
+	})
+}
+
+type page struct {
+	Items []mediastore.Item
+	More  bool
+}
+
+func (m *modelRun) list() {
+	id, limit := m.id(), 1+m.random.IntN(4)
+	folder, name := m.path().Split()
+	after := engine.Position{Name: name, Folder: m.random.IntN(2) == 0}
+	if m.random.IntN(2) == 0 {
+		after = engine.Position{}
+	}
+	m.both(fmt.Sprintf("ListItems(%q)", folder), func(e engine.Engine) (any, error) {
+		items, more, err := e.ListItems(m.Context(), id, folder, after, limit)
+		return page{append([]mediastore.Item(nil), items...), more}, err
+	})
+}
+
+// compareAll walks everything that the model has.
+func (m *modelRun) compareAll() {
+	m.both("ListContainers", func(e engine.Engine) (any, error) {
+		all, _, err := e.ListContainers(m.Context(), testAccount, "", 100)
+		return all, err
+	})
+	for _, name := range m.elements[:2] {
+		if c, err := m.model.Container(m.Context(), testAccount, mediastore.ContainerName(name)); err == nil {
+			m.compareFolder(c.ID, "")
+		}
+	}
+}
+
+func (m *modelRun) compareFolder(id mediastore.ContainerID, folder mediastore.Folder) {
+	m.both(fmt.Sprintf("ListItems(%q)", folder), func(e engine.Engine) (any, error) {
+		items, more, err := e.ListItems(m.Context(), id, folder, engine.Position{}, 1000)
+		return page{append([]mediastore.Item(nil), items...), more}, err
+	})
+	items, _, _ := m.model.ListItems(m.Context(), id, folder, engine.Position{}, 1000)
+	for _, item := range items {
+		if item.Folder {
+			m.compareFolder(id, mediastore.Folder(folder.Join(item.Name)))
+		} else {
+			m.read(id, folder.Join(item.Name))
+		}
+	}
+}
