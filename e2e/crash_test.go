@@ -339,33 +339,6 @@ func TestDrainKeepsWhatEndsInTime(t *testing.T) {
 	rawCall(t, "GET", activeEndpoint(t, s.URL, "live"), "a.ts", "").is(t, "after the restart", http.StatusOK, "before,after")
 }
 
-// TestReadyWhileDraining: who still has a connection is told to go elsewhere.
-func TestReadyWhileDraining(t *testing.T) {
-	s := start(t, "--drain-timeout", "1m")
-	endpoint := container(t, s.URL, "live")
-	up := beginChunked(t, endpoint, "a.ts", streaming)
-	up.chunk("before,")
-	untilVisible(t, endpoint, "a.ts")
-	if status, body := get(t, s.URL+"/-/ready"); status != http.StatusOK {
-		t.Errorf("/-/ready before: %d %s", status, body)
-	}
-	waiting := dial(t, s.URL)
-	rawCall(t, "HEAD", endpoint, "a.ts", "") // connections are accepted in order: the waiting one was, too
-	draining(t, s)
-	waiting.send(plainRequest("GET", "/-/ready", s.URL))
-	if a := waiting.answer("GET"); a.Status != http.StatusServiceUnavailable {
-		t.Errorf("/-/ready while the server drains: %d %s", a.Status, a.Body)
-	}
-	up.end()
-	up.answer("PUT").etag(t)
-	s.wait()
-}
-
-// plainRequest renders a plain request to the server itself.
-func plainRequest(method, path, url string) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, path, strings.TrimPrefix(url, "http://"))
-}
-
 func TestDrainCutsTheRest(t *testing.T) {
 	data := t.TempDir()
 	s := startIn(t, data, "--drain-timeout", "100ms")

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -510,4 +511,28 @@ func TestIOPipeUpload(t *testing.T) {
 		t.Error(err)
 	}
 	f.wantEnd()
+}
+
+// TestPipelinedUploadsAndHangUp: ffmpeg's HLS muxer sends its last requests one
+// behind the other and closes the connection without reading an answer. All that
+// arrived whole is stored.
+func TestPipelinedUploadsAndHangUp(t *testing.T) {
+	s := start(t)
+	endpoint := container(t, s.URL, "live")
+	path := strings.TrimPrefix(endpoint, s.URL)
+	for round := range 20 {
+		conn := dial(t, s.URL)
+		var all strings.Builder
+		for i := range 3 {
+			all.WriteString(rawRequest("PUT", fmt.Sprintf("%s/live/%d-%d", path, round, i), "4\r\nbody\r\n0\r\n\r\n", "Transfer-Encoding: chunked"))
+		}
+		conn.send(all.String())
+		if err := conn.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the last upload is stored", func() bool {
+			status, _, body := do(t, "GET", fmt.Sprintf("%s/live/%d-2", endpoint, round), nil)
+			return status == http.StatusOK && string(body) == "body"
+		})
+	}
 }

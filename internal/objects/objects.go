@@ -189,9 +189,7 @@ func (s *Service) receive(ctx context.Context, req *PutRequest, f *flight) (medi
 	if !req.Streaming {
 		obj.LastModified = s.now() // it becomes visible only now
 	}
-	// Encoders close the connection as soon as the last byte is sent, which ends
-	// ctx. The body is whole and checked, so it is stored all the same.
-	return obj, f.upload.Commit(context.WithoutCancel(ctx), obj, req.Precondition)
+	return obj, f.upload.Commit(ctx, obj, req.Precondition)
 }
 
 // buffers are what bodies are copied through. The size is that of the largest
@@ -293,10 +291,9 @@ func (s *Service) Describe(ctx context.Context, id mediastore.ContainerID, path 
 }
 
 // Delete removes the current version. An upload under way is not one: it goes
-// on and stores its object when it ends. Like an upload, a delete that came whole
-// is carried out, whether its sender waits for the answer or not.
+// on and stores its object when it ends.
 func (s *Service) Delete(ctx context.Context, id mediastore.ContainerID, path mediastore.Path, pre mediastore.Precondition) (mediastore.Object, error) {
-	return s.engine.DeleteObject(context.WithoutCancel(ctx), id, path, pre)
+	return s.engine.DeleteObject(ctx, id, path, pre)
 }
 
 // List returns one page of a folder level. Uploads under way are not in it.

@@ -86,29 +86,6 @@ func TestPut(t *testing.T) {
 	}
 }
 
-// TestClientLeavesAfterItsLastByte: a body that came whole is stored, although
-// nobody waits for the answer.
-func TestClientLeavesAfterItsLastByte(t *testing.T) {
-	s := service(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	body := io.MultiReader(strings.NewReader("whole"), leaving{cancel})
-	_, err := s.Put(ctx, objects.PutRequest{Container: id, Path: "a", Body: body, Size: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := read(t, s, "a"); got != "whole" {
-		t.Errorf("read %q", got)
-	}
-}
-
-// leaving ends a body, and the request with it.
-type leaving struct{ cancel context.CancelFunc }
-
-func (l leaving) Read([]byte) (int, error) {
-	l.cancel()
-	return 0, io.EOF
-}
-
 func TestPutRefuses(t *testing.T) {
 	sum := md5.Sum([]byte("other"))
 	sha := sha256.Sum256([]byte("other"))

@@ -7,6 +7,7 @@
 package dataapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -50,6 +51,9 @@ type call struct {
 // the container in the URL, percent-decoded; it begins with a slash.
 func (a *API) Handle(id mediastore.ContainerID, path string) httpapi.Handler {
 	return func(w *httpapi.Response, r *http.Request) error {
+		if changes(r.Method) {
+			r = r.WithContext(context.WithoutCancel(r.Context()))
+		}
 		container, err := a.Containers.Snapshot(r.Context(), id)
 		if err != nil {
 			return err
@@ -61,6 +65,15 @@ func (a *API) Handle(id mediastore.ContainerID, path string) httpapi.Handler {
 		c.allowOrigin()
 		return c.run()
 	}
+}
+
+// changes reports whether a request changes something. One that arrived whole is
+// carried out, also when its sender does not wait for the answer: ffmpeg's HLS
+// muxer sends its last requests one behind the other and hangs up, which ends the
+// context of those that are still to come. A sender that breaks off earlier shows
+// in the body.
+func changes(method string) bool {
+	return method == http.MethodPut || method == http.MethodPost || method == http.MethodDelete
 }
 
 func (c *call) run() error {
