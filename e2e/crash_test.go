@@ -70,7 +70,7 @@ func checkWhole(b []byte) error {
 	var sum string
 	head, data, _ := bytes.Cut(b, []byte("\n"))
 	if _, err := fmt.Sscanf(string(head), "%d %s", &size, &sum); err != nil {
-		return fmt.Errorf("its first line is %.100q: %v", head, err)
+		return fmt.Errorf("its first line is %.100q: %w", head, err)
 	}
 	if size != len(data) || sum != sha256Hex(string(data)) {
 		return fmt.Errorf("it has %d of %d bytes, or others", len(data), size)

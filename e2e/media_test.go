@@ -121,7 +121,7 @@ func (c *channel) objects() string { return userinfo.ReplaceAllString(c.endpoint
 
 func (p *site) channels(endpoint string) []*channel {
 	hls := []string{"-f", "hls", "-hls_time", "2", "-hls_list_size", "5", "-hls_flags", "delete_segments"}
-	fmp4 := append(hls[:len(hls):len(hls)], "-hls_segment_type", "fmp4", "-http_persistent", "1", "-method", "PUT")
+	fmp4 := slices.Concat(hls, []string{"-hls_segment_type", "fmp4", "-http_persistent", "1", "-method", "PUT"})
 	dash := []string{
 		"-f", "dash", "-ldash", "1", "-streaming", "1", "-seg_duration", "2", "-frag_type", "duration", "-frag_duration", "0.5",
 		"-use_template", "1", "-use_timeline", "0", "-window_size", "5", "-extra_window_size", "5", "-remove_at_exit", "0",

@@ -343,7 +343,7 @@ func (j *goJourney) presigned() {
 	} {
 		req := try(http.NewRequest(step.method, step.url, strings.NewReader(step.body))).ok(j.t)
 		if step.method == http.MethodPut {
-			req.Header.Set("X-Amz-Content-Sha256", signed["x-amz-content-sha256"][0]) // this SDK signs it as a header
+			req.Header.Set("X-Amz-Content-Sha256", signed["x-amz-content-sha256"][0]) //nolint:staticcheck // this SDK signs it as a header, in lower case
 		}
 		res := try(http.DefaultClient.Do(req)).ok(j.t)
 		body := try(io.ReadAll(res.Body)).ok(j.t)

@@ -163,7 +163,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("requests were cut off at the end of the drain timeout")
 		a.server.Close()
 	}
-	<-serving
+	_ = <-serving // always http.ErrServerClosed by now
 	return nil
 }
 

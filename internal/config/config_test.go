@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,7 +117,7 @@ func TestPrecedence(t *testing.T) {
 				check(Input{Env: append(files, s.Env()+"="+high)}, high, s.Env())
 			}
 			if s.IsFlag() && s.Name != "config" {
-				env := append(files, s.Env()+"="+high)
+				env := slices.Concat(files, []string{s.Env() + "=" + high})
 				check(Input{Env: env, Flags: map[string]string{s.Name: low}}, low, "--"+s.Name)
 			}
 		})

@@ -165,7 +165,7 @@ func TestBrokenAnswerIsNotAnEnd(t *testing.T) {
 }
 
 func TestLogHasNoQuery(t *testing.T) {
-	url, log := serve(t, func(w *httpapi.Response, _ *http.Request) error { w.WriteHeader(200); return nil })
+	url, log := serve(t, func(w *httpapi.Response, _ *http.Request) error { w.WriteHeader(http.StatusOK); return nil })
 	res, err := http.Get(url + "/path?X-Amz-Signature=secret")
 	if err != nil {
 		t.Fatal(err)

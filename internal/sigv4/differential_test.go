@@ -101,7 +101,7 @@ func TestAgainstOfficialSigners(t *testing.T) {
 // A proxy or a library on the way may add or drop the default port.
 func TestDefaultPort(t *testing.T) {
 	for _, hosts := range [][2]string{{"a.example", "a.example:80"}, {"a.example", "a.example:443"}, {"a.example:443", "a.example"}} {
-		r, err := http.NewRequest("GET", "http://"+hosts[0]+"/a/b.ts", nil)
+		r, err := http.NewRequest(http.MethodGet, "http://"+hosts[0]+"/a/b.ts", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -207,7 +208,8 @@ func TestParseRefuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, signed, err := Parse(received(t, test.text))
-			e, ok := err.(*mediastore.Error)
+			var e *mediastore.Error
+			ok := errors.As(err, &e)
 			if !ok || signed {
 				t.Fatalf("signed %v, error %v", signed, err)
 			}

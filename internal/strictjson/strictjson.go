@@ -9,6 +9,7 @@ package strictjson
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,7 +67,8 @@ func newDecoder(data []byte) *json.Decoder {
 }
 
 func reason(err error) string {
-	if syntax, ok := err.(*json.SyntaxError); ok {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
 		return fmt.Sprintf("%v, at byte %d", err, syntax.Offset)
 	}
 	return err.Error()
@@ -100,7 +102,7 @@ func (v *Value) readList(decoder *json.Decoder, depth int) {
 		element.read(decoder, depth)
 		list = append(list, element)
 	}
-	decoder.Token() // the closing bracket
+	_, _ = decoder.Token() // the closing bracket
 	v.data = list
 }
 
@@ -116,7 +118,7 @@ func (v *Value) readObject(decoder *json.Decoder, depth int) {
 		member.read(decoder, depth)
 		object[name] = member
 	}
-	decoder.Token() // the closing brace
+	_, _ = decoder.Token() // the closing brace
 	v.data = object
 }
 

@@ -202,7 +202,7 @@ func (c *checker) readBody(record objectRecord) error {
 	defer r.Close()
 	buffer := make([]byte, BlockSize)
 	for off := int64(0); off < record.object.Size; off += BlockSize {
-		if _, err := r.ReadAt(buffer, off); err != nil && err != io.EOF {
+		if _, err := r.ReadAt(buffer, off); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 	}

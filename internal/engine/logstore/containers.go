@@ -141,7 +141,7 @@ var errStale = errors.New("the container has changed")
 func (e *Engine) UpdateContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, change func(*mediastore.Container) error) (mediastore.Container, error) {
 	for {
 		c, err := e.tryUpdate(ctx, account, name, change)
-		if err != errStale {
+		if !errors.Is(err, errStale) {
 			return c, err
 		}
 	}

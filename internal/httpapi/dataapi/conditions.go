@@ -44,7 +44,7 @@ func parseDate(s string) time.Time {
 // own ETag header has none, but caches add them. Weak ones count for a weak
 // comparison only; since our versions never share an ETag, a list of nothing but
 // weak ones then matches no version.
-func parseETags(h http.Header, name string, weak bool) (any bool, tags []mediastore.ETag, err error) {
+func parseETags(h http.Header, name string, weak bool) (star bool, tags []mediastore.ETag, err error) {
 	lines := h.Values(name)
 	if len(lines) == 0 {
 		return false, nil, nil

@@ -65,7 +65,7 @@ func (c *call) getObject() error {
 	if err != nil {
 		return err
 	}
-	v, available, err := c.open(path)
+	v, err := c.open(path)
 	if err != nil {
 		return err
 	}
@@ -75,27 +75,25 @@ func (c *call) getObject() error {
 		return err
 	}
 	if v.InFlight() {
-		return c.sendInFlight(v, available)
+		return c.sendInFlight(v)
 	}
 	return c.sendComplete(v)
 }
 
-// open opens what there is to read at path, and says how many bytes of an upload
-// under way there are. One that breaks off before its first byte is sent was
-// never there: the reader gets the previous version.
-func (c *call) open(path mediastore.Path) (*objects.Version, int64, error) {
+// open opens what there is to read at path. An upload that breaks off before its
+// first byte is sent was never there: the reader gets the previous version.
+func (c *call) open(path mediastore.Path) (*objects.Version, error) {
 	for {
 		v, err := c.api.Objects.Open(c.r.Context(), c.container.ID, path)
 		if err != nil || !v.InFlight() {
-			return v, 0, err
+			return v, err
 		}
-		available, err := v.Wait(c.r.Context(), 0)
-		if err == nil {
-			return v, available, nil
+		if _, err = v.Wait(c.r.Context(), 0); err == nil {
+			return v, nil
 		}
 		v.Close()
 		if !mediastore.IsKind(err, mediastore.KindUnavailable) {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 }
@@ -124,7 +122,7 @@ func (c *call) sendComplete(v *objects.Version) error {
 // sendInFlight sends an upload under way. A range of it is answered as RFC 8673
 // says, but bytes=0- is the whole: players and encoders send it without meaning
 // a range, and must not take what there is by now for all.
-func (c *call) sendInFlight(v *objects.Version, available int64) error {
+func (c *call) sendInFlight(v *objects.Version) error {
 	spec := c.r.Header.Get("Range")
 	if spec == "" || spec == "bytes=0-" || !rangeApplies(c.r.Header, &v.Object) {
 		return c.follow(v, http.StatusOK, 0)
@@ -136,7 +134,8 @@ func (c *call) sendInFlight(v *objects.Version, available int64) error {
 	if r.first < 0 { // nobody knows yet where the last bytes begin
 		return c.follow(v, http.StatusOK, 0)
 	}
-	if available, err = v.Wait(c.r.Context(), r.first); err != nil {
+	available, err := v.Wait(c.r.Context(), r.first)
+	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return errRange("begins after the object's end")
 		}

@@ -131,7 +131,7 @@ func TestETags(t *testing.T) {
 		{`a a`, false, false, "!"},
 		{strings.Repeat("a,", 100) + "a", false, false, "!"},
 	} {
-		any, tags, err := parseETags(header("If-Match", test.value), "If-Match", test.weak)
+		star, tags, err := parseETags(header("If-Match", test.value), "If-Match", test.weak)
 		var got []string
 		for _, tag := range tags {
 			got = append(got, string(tag))
@@ -141,12 +141,12 @@ func TestETags(t *testing.T) {
 			if !mediastore.IsKind(err, mediastore.KindInvalid) {
 				t.Errorf("%q: %v, want invalid", test.value, err)
 			}
-		case err != nil || any != test.any || strings.Join(got, " ") != test.want || !any && tags == nil:
-			t.Errorf("%q = any %v, %q, %v", test.value, any, got, err)
+		case err != nil || star != test.any || strings.Join(got, " ") != test.want || !star && tags == nil:
+			t.Errorf("%q = any %v, %q, %v", test.value, star, got, err)
 		}
 	}
-	if any, tags, err := parseETags(header(), "If-Match", false); any || tags != nil || err != nil {
-		t.Errorf("without the header: %v, %v, %v", any, tags, err)
+	if star, tags, err := parseETags(header(), "If-Match", false); star || tags != nil || err != nil {
+		t.Errorf("without the header: %v, %v, %v", star, tags, err)
 	}
 }
 
