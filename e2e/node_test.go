@@ -1,14 +1,18 @@
 package e2e
 
 import (
+	"context"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // TestJavaScriptSDK takes the core journey with the AWS SDK for JavaScript v3.
 func TestJavaScriptSDK(t *testing.T) {
 	w := watch(t, start(t))
-	cmd := exec.Command("node", "journey.mjs")
+	hung, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(hung, "node", "journey.mjs")
 	cmd.Dir = "node"
 	cmd.Env = clientEnv(w.URL)
 	if out, err := cmd.CombinedOutput(); err != nil {

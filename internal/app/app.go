@@ -37,12 +37,11 @@ type App struct {
 	containers *containers.Service
 	listener   net.Listener
 	server     *http.Server
-	draining   chan struct{}
 }
 
 // Open builds a server and binds its listener. Nothing is answered before Run.
 func Open(c config.Config, log *slog.Logger) (_ *App, err error) {
-	a := &App{config: c, log: log, draining: make(chan struct{})}
+	a := &App{config: c, log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -155,7 +154,6 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	close(a.draining)
 	a.log.Info("draining", "timeout", a.config.DrainTimeout)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.DrainTimeout)
 	defer cancel()
@@ -163,7 +161,8 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("requests were cut off at the end of the drain timeout")
 		a.server.Close()
 	}
-	_ = <-serving // always http.ErrServerClosed by now
+	//nolint:errcheck // it is http.ErrServerClosed by now
+	<-serving
 	return nil
 }
 

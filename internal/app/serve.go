@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -132,13 +131,9 @@ func (a *App) endpoint(r *http.Request, client httpapi.Client, id mediastore.Con
 	return scheme + string(id) + ".data." + a.config.Domain + port
 }
 
-// ready reports whether the engine answers and the server is not going down.
+// ready reports whether the engine answers. A server that goes down takes no
+// connections any more, which says the same.
 func (a *App) ready(ctx context.Context) error {
-	select {
-	case <-a.draining:
-		return errors.New("draining")
-	default:
-	}
 	_, _, err := a.engine.ListContainers(ctx, a.config.Account, "", 1)
 	return err
 }

@@ -171,9 +171,6 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	// A connection without deadlines is none that can be slow.
 	_ = b.control.SetReadDeadline(b.next())
 	n, err := b.body.Read(p)
-	if err == io.EOF {
-		b.end() // net/http watches the connection now: a deadline would look like a client that left
-	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &mediastore.Error{Op: "dataapi.put", Kind: mediastore.KindTimeout, Message: "The upload did not go on in time", Err: err}
 	}
