@@ -26,16 +26,57 @@ func cutPower(fs *vfs.MemFS, h *history, random *rand.Rand) crash {
 	return crash{clone, h.possible(promised)}
 }
 
-// crashableFS is a MemFS whose power can be cut while a log is reused: its own
-// ReuseForWrite takes the lock that CrashClone waits for twice, which is once too
-// often when CrashClone comes in between.
-type crashableFS struct{ *vfs.MemFS }
+// crashableFS calls synced after every sync of a file: the moments between two
+// syncs are those at which a power cut tells right from wrong order.
+type crashableFS struct {
+	*vfs.MemFS
+	synced func()
+}
 
+type crashableFile struct {
+	vfs.File
+	synced func()
+}
+
+func (f crashableFile) Sync() error     { defer f.synced(); return f.File.Sync() }
+func (f crashableFile) SyncData() error { defer f.synced(); return f.File.SyncData() }
+
+func (fs crashableFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.MemFS.Create(name, category)
+	return crashableFile{f, fs.synced}, err
+}
+
+func (fs crashableFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := fs.MemFS.OpenReadWrite(name, category, opts...)
+	return crashableFile{f, fs.synced}, err
+}
+
+// ReuseForWrite does what that of MemFS does, which takes the lock that
+// CrashClone waits for twice: once too often when CrashClone comes in between.
 func (fs crashableFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := fs.Rename(oldname, newname); err != nil {
 		return nil, err
 	}
 	return fs.OpenReadWrite(newname, category)
+}
+
+// powerCuts cuts the power after some of the syncs, while others go on working.
+type powerCuts struct {
+	fs      *vfs.MemFS
+	history *history
+	mu      struct {
+		sync.Mutex
+		random  *rand.Rand
+		crashes []crash
+	}
+}
+
+func (p *powerCuts) synced() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.random.IntN(25) == 0 {
+		p.mu.crashes = append(p.mu.crashes, cutPower(p.fs, p.history, p.mu.random))
+	}
 }
 
 func TestCrash(t *testing.T) {
@@ -49,13 +90,11 @@ func TestCrash(t *testing.T) {
 }
 
 // runAndCrash lets several writers work and cuts the power now and then, in the
-// middle of what the others do.
+// middle of what they do.
 func runAndCrash(t *testing.T, seed uint64) []crash {
-	fs, h := vfs.NewCrashableMem(), newHistory()
-	e := mustOpen(t, small(crashableFS{fs}, "/data"))
-	defer e.Close()
-	var mu sync.Mutex
-	crashes := []crash{cutPower(fs, h, rand.New(rand.NewPCG(seed, 99)))}
+	cuts := &powerCuts{fs: vfs.NewCrashableMem(), history: newHistory()}
+	cuts.mu.random = rand.New(rand.NewPCG(seed, 99))
+	e := mustOpen(t, small(crashableFS{cuts.fs, cuts.synced}, "/data"))
 	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -64,20 +103,21 @@ func runAndCrash(t *testing.T, seed uint64) []crash {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(writer)))
 			for range 40 {
-				if err := h.step(t.Context(), e, fmt.Sprint("w", writer), random); err != nil {
+				if err := cuts.history.step(t.Context(), e, fmt.Sprint("w", writer), random); err != nil {
 					t.Errorf("seed %d: %v", seed, err)
-				}
-				if random.IntN(30) == 0 {
-					c := cutPower(fs, h, random)
-					mu.Lock()
-					crashes = append(crashes, c)
-					mu.Unlock()
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return append(crashes, cutPower(fs, h, rand.New(rand.NewPCG(seed, 100))))
+	last := cutPower(cuts.fs, cuts.history, rand.New(rand.NewPCG(seed, 100)))
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(cuts.mu.crashes) == 0 {
+		t.Error("the power was never cut")
+	}
+	return append(cuts.mu.crashes, last)
 }
 
 // verifyCrash opens what a crash has left, twice: recovery must not harm what it
