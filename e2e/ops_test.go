@@ -23,6 +23,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/service/mediastoredata"
 )
 
 // verb runs the program to its end and returns what it wrote and its exit code.
@@ -104,7 +107,7 @@ func TestCompletion(t *testing.T) {
 			}
 		}
 	}
-	for line, want := range map[string]string{"serve --engine ": "logstore", "serve --log-level w": "warn", "completion ": "zsh", "ser": "serve"} {
+	for line, want := range map[string]string{"serve --engine ": "logstore", "serve --log-level w": "warn", "completion ": "zsh", "se": "serve"} {
 		args := append([]string{"__complete"}, strings.Split(line, " ")...)
 		if out, _, code := verb(t, nil, args...); code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%q is completed by %q, exit code %d; want %s", line, out, code, want)
@@ -406,6 +409,14 @@ func TestTLS(t *testing.T) {
 	s.stop()
 
 	// The same container, without TLS.
+	s = startIn(t, data)
+	for _, headers := range [][]string{{anonymous}, {anonymous, "X-Forwarded-Proto: https"}} { // a client's own word counts for nothing
+		a := rawCall(t, "GET", activeEndpoint(t, s.URL, "live"), "a.ts", "", headers...)
+		if err := a.refused(http.StatusForbidden, "AccessDeniedException", "anonymous"); err != nil {
+			t.Errorf("without TLS, %q: %v", headers, err)
+		}
+	}
+	s.stop()
 	s = startIn(t, data, "--trusted-proxies", "127.0.0.1")
 	plain := activeEndpoint(t, s.URL, "live")
 	if err := rawCall(t, "GET", plain, "a.ts", "", anonymous).refused(http.StatusForbidden, "AccessDeniedException", "anonymous"); err != nil {
@@ -551,9 +562,13 @@ func TestDomain(t *testing.T) {
 		return dialer.DialContext(ctx, network, address)
 	}})
 
-	// As an SDK would.
-	for _, test := range []struct{ method, body, want string }{{"PUT", "hello", `"ETag"`}, {"GET", "", "hello"}} {
-		req, err := http.NewRequest(test.method, endpoint+"/a/b%3D1.ts", strings.NewReader(test.body))
+	byGoSDK(t, c, endpoint)
+	for _, test := range []struct{ method, endpoint, body, want string }{
+		{"PUT", endpoint, "hello", `"ETag"`},
+		{"GET", endpoint, "", "hello"},
+		{"GET", strings.ToUpper(endpoint), "", "hello"},
+	} {
+		req, err := http.NewRequest(test.method, test.endpoint+"/a/b%3D1.ts", strings.NewReader(test.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -593,6 +608,29 @@ func TestDomain(t *testing.T) {
 	if a := roundTrip(t, s.URL, rawRequest("POST", "/b.ts", "posted", host)); a.Status != http.StatusOK {
 		t.Errorf("POST to a container's host: %d %s", a.Status, a.Body)
 	}
+	a := roundTrip(t, s.URL, rawRequest("GET", "/?Path=a", "", host))
+	if strings.Count(a.Body, `"Name"`) != 1 || !strings.Contains(a.Body, `"b=1.ts"`) {
+		t.Errorf("the list of a folder is %d %s", a.Status, a.Body)
+	}
+}
+
+// byGoSDK takes an object through its life with a client that signs for the
+// container's own host.
+func byGoSDK(t *testing.T, c *client, endpoint string) {
+	t.Helper()
+	data := mediastoredata.New(goSession(t, endpoint, accessKey, secretKey), &aws.Config{HTTPClient: &c.Client})
+	path := aws.String("folder/by=sdk.ts")
+	try(data.PutObject(&mediastoredata.PutObjectInput{Path: path, Body: strings.NewReader("by the SDK")})).ok(t)
+	got := try(data.GetObject(&mediastoredata.GetObjectInput{Path: path})).ok(t)
+	if b, err := io.ReadAll(got.Body); string(b) != "by the SDK" || err != nil {
+		t.Errorf("GetObject: %q, %v", b, err)
+	}
+	list := try(data.ListItems(&mediastoredata.ListItemsInput{Path: aws.String("folder")})).ok(t)
+	if len(list.Items) != 1 || aws.StringValue(list.Items[0].Name) != "by=sdk.ts" {
+		t.Errorf("ListItems: %v", list)
+	}
+	try(data.DeleteObject(&mediastoredata.DeleteObjectInput{Path: path})).ok(t)
+	try(data.DescribeObject(&mediastoredata.DescribeObjectInput{Path: path})).fails(t, "ObjectNotFoundException", http.StatusNotFound)
 }
 
 func TestTrustedProxies(t *testing.T) {
@@ -659,4 +697,102 @@ func TestIPv6(t *testing.T) {
 		t.Fatalf("PutContainerPolicy: %d %s", status, body)
 	}
 	rawCall(t, "GET", endpoint, "a.ts", "", anonymous).is(t, "from ::1", http.StatusOK, "hello")
+}
+
+// TestContainerLimit: a container that is gone makes room for another.
+func TestContainerLimit(t *testing.T) {
+	s := start(t, "--max-containers", "1")
+	endpoint := container(t, s.URL, "live")
+	create := func() *rawAnswer {
+		return roundTrip(t, endpoint, operationRequest("CreateContainer", `{"ContainerName":"more"}`))
+	}
+	if err := create().refused(http.StatusBadRequest, "LimitExceededException", "1"); err != nil {
+		t.Error(err)
+	}
+	if status, body := control(t, s.URL, "DeleteContainer", `{"ContainerName":"live"}`); status != http.StatusOK {
+		t.Fatalf("DeleteContainer: %d %s", status, body)
+	}
+	eventually(t, "there is room again", func() bool { return create().Status == http.StatusOK })
+}
+
+// TestAWSQuotas: a body that is too large is refused before it is sent, and one
+// byte less is not.
+func TestAWSQuotas(t *testing.T) {
+	preset := container(t, start(t, "--quotas", "aws").URL, "live")
+	wider := container(t, start(t, "--quotas", "aws", "--max-object-size", "26MB").URL, "live")
+	const standard = "x-amz-upload-availability: STANDARD"
+	for _, test := range []struct {
+		endpoint, availability string
+		size, status           int
+	}{
+		{preset, standard, 25_000_000, http.StatusContinue},
+		{preset, standard, 25_000_001, http.StatusRequestEntityTooLarge},
+		{preset, streaming, 10_000_000, http.StatusContinue},
+		{preset, streaming, 10_000_001, http.StatusRequestEntityTooLarge},
+		{wider, standard, 25_000_001, http.StatusContinue}, // a quota that is set wins over the preset
+		{wider, standard, 26_000_001, http.StatusRequestEntityTooLarge},
+		{wider, streaming, 10_000_001, http.StatusRequestEntityTooLarge},
+	} {
+		c := dial(t, test.endpoint)
+		c.send(rawRequest("PUT", rawTarget(test.endpoint, "a.ts"), "", "Expect: 100-continue", fmt.Sprint("Content-Length: ", test.size), test.availability))
+		if res := c.head("PUT"); res.StatusCode != test.status {
+			t.Errorf("%d bytes, %s: %d, want %d", test.size, test.availability, res.StatusCode, test.status)
+		}
+		c.Close()
+	}
+}
+
+// TestOperations: what lies below /-/ is for everybody, whoever they say they are.
+func TestOperations(t *testing.T) {
+	s := start(t)
+	for _, test := range []struct {
+		method, target string
+		status         int
+		body           string
+	}{
+		{"GET", "/-/live", http.StatusOK, "live\n"},
+		{"HEAD", "/-/live", http.StatusOK, ""},
+		{"GET", "/-/ready", http.StatusOK, "ready\n"},
+		{"HEAD", "/-/ready", http.StatusOK, ""},
+		{"GET", "/-/ready?x=1", http.StatusOK, "ready\n"},
+		{"POST", "/-/live", http.StatusMethodNotAllowed, "method"},
+		{"PUT", "/-/ready", http.StatusMethodNotAllowed, "method"},
+		{"DELETE", "/-/player/", http.StatusMethodNotAllowed, "method"},
+		{"GET", "/-/x", http.StatusNotFound, "/-/ready"},
+		{"GET", "/-/", http.StatusNotFound, "/-/ready"},
+		{"GET", "/-/player/../../etc/passwd", http.StatusNotFound, ""},
+	} {
+		for _, who := range []string{anonymous, "Authorization: Basic bm9ib2R5Om5vdGhpbmc=", "Authorization: Nonsense"} {
+			a := roundTrip(t, s.URL, rawRequest(test.method, test.target, "", who))
+			if a.Status != test.status || !strings.Contains(a.Body, test.body) || a.Err != nil {
+				t.Errorf("%s %s, %s: %d %q, %v; want %d %q", test.method, test.target, who, a.Status, a.Body, a.Err, test.status, test.body)
+			}
+			if allow := a.Header.Get("Allow"); (allow == "GET, HEAD") != (test.status == http.StatusMethodNotAllowed) {
+				t.Errorf("%s %s: %d, Allow: %q", test.method, test.target, a.Status, allow)
+			}
+		}
+	}
+}
+
+// TestPlayerPage fetches the page and everything that it names.
+func TestPlayerPage(t *testing.T) {
+	s := start(t)
+	const page = "/-/player/"
+	fetch := func(path string) string {
+		a := roundTrip(t, s.URL, rawRequest("GET", page+path, "", anonymous))
+		if policy := a.Header.Get("Content-Security-Policy"); a.Status != http.StatusOK || !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") {
+			t.Errorf("%s: %d, Content-Security-Policy: %s", path, a.Status, policy)
+		}
+		if a.Header.Get("X-Content-Type-Options") != "nosniff" || a.Header.Get("Content-Type") == "" || a.Body == "" {
+			t.Errorf("%s: %d bytes, %v", path, len(a.Body), a.Header)
+		}
+		return a.Body
+	}
+	links := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(fetch("?src=/abcdefghijklmn/live.m3u8"), -1)
+	for _, link := range links {
+		fetch(strings.TrimPrefix(link[1], "./"))
+	}
+	if len(links) < 4 {
+		t.Errorf("the page names only %q", links)
+	}
 }

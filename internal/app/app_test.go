@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -105,12 +104,11 @@ func (r *running) stop() {
 	shut(r.t, r.App)
 }
 
-// call sends a request as the root user, on a connection of its own.
-func (r *running) call(method, url string, body io.Reader, headers ...string) (int, string) {
-	r.t.Helper()
+// send sends a request as the root user, on a connection of its own.
+func (r *running) send(method, url string, body io.Reader, headers ...string) (status int, answer string, err error) {
 	req, err := http.NewRequestWithContext(r.t.Context(), method, url, body)
 	if err != nil {
-		r.t.Fatal(err)
+		return 0, "", err
 	}
 	req.Close = true
 	req.SetBasicAuth(r.RootKey().ID, r.RootKey().Secret)
@@ -119,15 +117,40 @@ func (r *running) call(method, url string, body io.Reader, headers ...string) (i
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		r.t.Error(err)
-		return 0, ""
+		return 0, "", err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(b), err
+}
+
+// call is send, which has to be answered.
+func (r *running) call(method, url string, body io.Reader, headers ...string) (status int, answer string) {
+	r.t.Helper()
+	status, answer, err := r.send(method, url, body, headers...)
 	if err != nil {
-		r.t.Error(err)
+		r.t.Fatal(err)
 	}
-	return res.StatusCode, string(b)
+	return status, answer
+}
+
+// upload begins an upload and returns once the server has begun to take it. It
+// ends when the writer is closed; then the status is sent, 0 for no answer.
+func (r *running) upload(object string) (w *io.PipeWriter, ended <-chan int) {
+	r.t.Helper()
+	body, w := io.Pipe()
+	statuses := make(chan int, 1)
+	go func() {
+		status, _, _ := r.send(http.MethodPut, object, body, "x-amz-upload-availability", "STREAMING")
+		statuses <- status
+	}()
+	if _, err := io.WriteString(w, "the beginning"); err != nil { // the head goes with it
+		r.t.Fatal(err)
+	}
+	for status := 0; status != http.StatusOK; status, _ = r.call(http.MethodHead, object, nil) {
+		runtime.Gosched()
+	}
+	return w, statuses
 }
 
 // container makes a container and returns its endpoint.
@@ -141,9 +164,6 @@ func (r *running) container() string {
 	for {
 		if m := regexp.MustCompile(`"Endpoint":"([^"]+)"`).FindStringSubmatch(control("DescribeContainer")); m != nil {
 			return m[1]
-		}
-		if r.t.Failed() {
-			r.t.FailNow()
 		}
 		runtime.Gosched()
 	}
@@ -161,69 +181,66 @@ func TestServesUntilTheEnd(t *testing.T) {
 	if status, body := r.call(http.MethodGet, object, nil); status != http.StatusOK || body != "hello" {
 		t.Errorf("GET: %d %s", status, body)
 	}
-	address := r.listener.Addr().String()
 	r.stop()
-	if conn, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("after Close somebody listens: %v, %v", conn, err)
-	}
+	wantNoListener(t, r.App)
 	if _, err := os.Stat(r.config.Data); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the memory engine has left something: %v", err)
 	}
 }
 
-// TestDrainingIsNotReady has an upload under way when the end comes: the upload is
-// waited for, and nobody is sent here meanwhile.
-func TestDrainingIsNotReady(t *testing.T) {
+func wantNoListener(t *testing.T, a *App) {
+	t.Helper()
+	if conn, err := net.Dial("tcp", a.listener.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("after Close somebody listens: %v, %v", conn, err)
+	}
+}
+
+// TestDrains has an upload under way when the end comes: it is waited for, and
+// nobody is let in meanwhile.
+func TestDrains(t *testing.T) {
 	r := run(t, forTest(t))
-	object := r.container() + "/a.ts"
-	body, w := io.Pipe()
-	uploaded := make(chan int, 1)
-	go func() {
-		status, _ := r.call(http.MethodPut, object, body)
-		uploaded <- status
-	}()
-	if _, err := io.WriteString(w, "the server has the head of it, for this is being read"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.ready(t.Context()); err != nil {
-		t.Errorf("before the end: %v", err)
-	}
+	w, ended := r.upload(r.container() + "/a.ts")
 	r.cancel()
-	<-r.draining
-	if err := r.ready(t.Context()); err == nil {
-		t.Error("the server is ready while it drains")
+	for open := true; open; {
+		conn, err := net.Dial("tcp", r.listener.Addr().String())
+		if open = err == nil; open {
+			conn.Close()
+		}
+	}
+	if err := r.ready(t.Context()); err != nil { // the upload needs the engine
+		t.Errorf("while draining: %v", err)
 	}
 	w.Close()
-	if status := <-uploaded; status != http.StatusOK {
-		t.Errorf("the upload that was under way: %d", status)
+	if status := <-ended; status != http.StatusOK {
+		t.Errorf("the upload that was under way is answered %d", status)
 	}
 	r.stop()
 }
 
-// TestDrainTimeoutCuts has an upload under way that never ends.
+// TestDrainTimeoutCuts has one under way that goes on for ever.
 func TestDrainTimeoutCuts(t *testing.T) {
 	c := forTest(t)
 	c.DrainTimeout = 0
 	r := run(t, c)
-	conn, err := net.Dial("tcp", r.listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	w, ended := r.upload(r.container() + "/a.ts")
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		t.Errorf("Run: %v", err)
 	}
-	defer conn.Close()
-	r.container()
-	fmt.Fprintf(conn, "PUT /")
-	r.stop()
-	if b, err := io.ReadAll(conn); len(b) > 0 && err == nil {
-		t.Errorf("what never came whole was answered %q", b)
+	w.Close()
+	if status := <-ended; status != 0 {
+		t.Errorf("an upload that was cut off is answered %d", status)
 	}
+	shut(t, r.App)
 }
 
-func TestReadyAsksTheEngine(t *testing.T) {
+func TestCloseWithoutRun(t *testing.T) {
 	a := open(t, forTest(t))
 	if err := a.ready(t.Context()); err != nil {
 		t.Errorf("before Run: %v", err)
 	}
-	shut(t, a) // without Run
+	shut(t, a)
+	wantNoListener(t, a)
 	if err := a.ready(t.Context()); err == nil {
 		t.Error("ready, although the engine is closed")
 	}
@@ -498,8 +515,14 @@ func TestEndpoint(t *testing.T) {
 func TestEndpointWithoutHost(t *testing.T) {
 	local := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 8484}
 	r := (&http.Request{}).WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, local))
-	if got, want := (&App{}).endpoint(r, httpapi.Client{}, "abcdefghijklmn"), "http://192.0.2.1:8484/abcdefghijklmn"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	for domain, want := range map[string]string{
+		"":              "http://192.0.2.1:8484/abcdefghijklmn",
+		"media.example": "http://abcdefghijklmn.data.media.example:8484",
+	} {
+		a := &App{config: config.Config{Domain: domain}}
+		if got := a.endpoint(r, httpapi.Client{}, "abcdefghijklmn"); got != want {
+			t.Errorf("domain %q: %s, want %s", domain, got, want)
+		}
 	}
 }
 

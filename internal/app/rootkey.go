@@ -83,5 +83,16 @@ func writeKey(file string, key access.Key) error {
 	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("keep the root credentials: %w", err)
 	}
-	return os.Rename(file+".new", file)
+	if err := errors.Join(os.Rename(file+".new", file), syncDir(filepath.Dir(file))); err != nil {
+		return fmt.Errorf("keep the root credentials: %w", err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

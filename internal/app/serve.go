@@ -121,12 +121,16 @@ func (a *App) endpoint(r *http.Request, client httpapi.Client, id mediastore.Con
 	if client.Secure {
 		scheme = "https://"
 	}
+	host := r.Host
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
+		host = local.String() // HTTP/1.0 names none
+	}
 	if a.config.Domain == "" {
-		return scheme + r.Host + "/" + string(id)
+		return scheme + host + "/" + string(id)
 	}
 	port := ""
-	if i := strings.LastIndexByte(r.Host, ':'); i > strings.LastIndexByte(r.Host, ']') {
-		port = r.Host[i:]
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		port = host[i:]
 	}
 	return scheme + string(id) + ".data." + a.config.Domain + port
 }

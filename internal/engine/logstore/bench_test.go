@@ -84,11 +84,11 @@ func BenchmarkStat(b *testing.B) {
 func BenchmarkOpenRead64KiB(b *testing.B) {
 	e := benchEngine(b)
 	benchPut(b, e, "live/segment.ts", version{seed: 1, size: 1 << 20}.body())
-	buffer := make([]byte, BlockSize)
 	b.SetBytes(BlockSize)
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
-		buffer := make([]byte, len(buffer))
+		buffer := make([]byte, BlockSize)
 		for pb.Next() {
 			r, err := e.OpenObject(context.Background(), testID, "live/segment.ts")
 			if err != nil {

@@ -142,6 +142,26 @@ func TestFullDiskOfTables(t *testing.T) {
 	}
 }
 
+// TestFailedDeleteKeepsTheVolume: a volume goes only once it is certain that the
+// index has forgotten it.
+func TestFailedDeleteKeepsTheVolume(t *testing.T) {
+	broken := &fault{n: 1, onward: true, err: syscall.EIO, only: func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".log") }}
+	broken.over.Store(true)
+	fs := vfs.NewMem()
+	e := mustOpen(t, small(errorfs.Wrap(fs, broken), "/data"))
+	defer e.Close()
+	mustPut(t, e, "a", 900_000)
+	mustPut(t, e, "b", 900_000) // seals the volume of a
+	broken.over.Store(false)
+	if _, err := e.DeleteObject(t.Context(), testID, "a", mediastore.Precondition{}); err == nil {
+		t.Error("a delete was acknowledged that is not in the log")
+	}
+	e.volumes.removals.Wait()
+	if got := strings.Join(volumeFiles(t, fs), " "); got != "00000000.vol 00000001.vol" {
+		t.Errorf("left are %s", got)
+	}
+}
+
 // TestReserve: uploads leave room for the index, deletes go on.
 func TestReserve(t *testing.T) {
 	fs := vfs.NewMem()
