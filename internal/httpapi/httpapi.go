@@ -27,10 +27,6 @@ type Handler func(w *Response, r *http.Request) error
 // not called when the answer has begun.
 type ErrorWriter func(w *Response, r *http.Request, err error)
 
-// ErrBrokenOff says that an answer that has begun cannot be completed. The
-// connection is reset, so that the client cannot take what it got for all.
-var ErrBrokenOff = errors.New("the answer was broken off")
-
 // Adapter turns Handlers into http.Handlers.
 type Adapter struct {
 	Log     *slog.Logger

@@ -24,9 +24,6 @@ type Version struct {
 // opened. Its bytes are then read by Wait and ReadAt in turn.
 func (v *Version) InFlight() bool { return v.flight != nil }
 
-// Written returns how many bytes of an upload under way there are by now.
-func (v *Version) Written() int64 { return v.flight.written() }
-
 // Wait blocks until an upload under way has bytes beyond off and returns how
 // many it has in all. When the upload was committed and there are none it
 // returns io.EOF; when it was broken off, an error of KindUnavailable.

@@ -88,16 +88,13 @@ func (a *API) Handle(w *httpapi.Response, r *http.Request) error {
 	return write(w, http.StatusOK, out)
 }
 
-// errTooLarge is answered before anything else of the request is looked at.
-var errTooLarge = mediastore.Errorf(mediastore.KindTooLarge, "The request has more than %d bytes", maxBody)
-
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return nil, &mediastore.Error{Op: "controlapi", Kind: mediastore.KindIncompleteBody, Message: "The body ended before it was complete", Err: err}
 	}
 	if len(body) > maxBody {
-		return nil, errTooLarge
+		return nil, mediastore.Errorf(mediastore.KindTooLarge, "The request has more than %d bytes", maxBody)
 	}
 	return body, nil
 }

@@ -1,7 +1,6 @@
 package dataapi
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -183,7 +182,6 @@ func (c *call) follow(v *objects.Version, status int, off int64) error {
 type sender struct {
 	w       *httpapi.Response
 	control *http.ResponseController
-	ctx     context.Context
 	idle    time.Duration
 	now     func() time.Time
 }
@@ -192,7 +190,6 @@ func newSender(c *call) *sender {
 	return &sender{
 		w:       c.w,
 		control: http.NewResponseController(c.w),
-		ctx:     c.r.Context(),
 		idle:    c.api.Timeouts.SendIdle,
 		now:     c.api.Now,
 	}
