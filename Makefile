@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 GOLANGCI_LINT_VERSION := v2.15.0
+VERSITYGW_VERSION := v1.8.0
 # Inputs and not seconds: how much is tried must not depend on the machine, and
 # go test -fuzz can fail by its own deadline when it is given a time.
 FUZZTIME ?= 100000x
@@ -25,8 +26,8 @@ demo: ## a live channel on a server of its own, with a player
 test: tools lint unit fuzz e2e ## everything: install what is needed, lint, every test
 
 .PHONY: tools
-tools: ## install the clients, browser and linter that the tests use
-	scripts/install-tools $(GOLANGCI_LINT_VERSION)
+tools: ## install the clients, browser, S3 server and linter that the tests use
+	scripts/install-tools $(GOLANGCI_LINT_VERSION) $(VERSITYGW_VERSION)
 
 .PHONY: lint
 lint: ## vet and lint

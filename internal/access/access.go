@@ -60,8 +60,9 @@ func New(config Config) *Service {
 
 // Caller is who sent a request.
 type Caller struct {
-	Principal policy.Principal
-	Account   mediastore.AccountID // empty for an anonymous caller
+	Principal   policy.Principal
+	Account     mediastore.AccountID // empty for an anonymous caller
+	AccessKeyID string               // likewise
 
 	payloadHash []byte // SHA-256 that was declared and signed for the body, or nil
 	verifyBody  func([32]byte) error
@@ -163,7 +164,17 @@ func (s *Service) authenticateBasic(r *http.Request) (*Caller, error) {
 }
 
 func (s *Service) root() *Caller {
-	return &Caller{Principal: s.rootPrincipal, Account: s.Account}
+	return &Caller{Principal: s.rootPrincipal, Account: s.Account, AccessKeyID: s.Root.ID}
+}
+
+// ClaimedKey returns the access key ID that a request names, whether it is right
+// or not; empty when it names none.
+func ClaimedKey(r *http.Request) string {
+	if sig, signed, err := sigv4.Parse(r); err == nil && signed {
+		return sig.AccessKey
+	}
+	id, _, _ := r.BasicAuth()
+	return id
 }
 
 func errUnknownKey() error {

@@ -45,7 +45,7 @@ func onDisk(t *testing.T) config.Config {
 // open opens an app that has to open. Who opens it closes it.
 func open(t *testing.T, c config.Config) *App {
 	t.Helper()
-	a, err := Open(c, slog.New(slog.DiscardHandler))
+	a, err := Open(c, Process{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func shut(t *testing.T, a *App) {
 // operator, from which no type of ours looks out.
 func refused(t *testing.T, c config.Config) error {
 	t.Helper()
-	a, err := Open(c, slog.New(slog.DiscardHandler))
+	a, err := Open(c, Process{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	if err == nil {
 		shut(t, a)
 		t.Fatal("Open succeeded")
@@ -466,7 +466,7 @@ func TestRootKeyThatCannotBeKept(t *testing.T) {
 func TestRootKeyIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	c := onDisk(t)
-	a, err := Open(c, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	a, err := Open(c, Process{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), Stdout: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -543,7 +543,7 @@ func TestWarnsBeyondThisMachine(t *testing.T) {
 		var log bytes.Buffer
 		c := forTest(t)
 		c.Listen = listen
-		a, err := Open(c, slog.New(slog.NewTextHandler(&log, nil)))
+		a, err := Open(c, Process{Log: slog.New(slog.NewTextHandler(&log, nil)), Stdout: io.Discard})
 		if err != nil {
 			t.Fatal(err)
 		}

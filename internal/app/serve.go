@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"headwater/internal/httpapi"
 	"headwater/internal/httpapi/controlapi"
 	"headwater/internal/httpapi/dataapi"
+	"headwater/internal/httpapi/eventsapi"
 	"headwater/internal/httpapi/opsapi"
 	"headwater/internal/httpapi/player"
 	"headwater/internal/mediastore"
@@ -46,6 +48,9 @@ func (a *App) listen() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.listener = listener
+	if err := a.listenOperators(); err != nil {
+		return err
+	}
 	if !a.config.TLS() {
 		a.warnPlain()
 		return nil
@@ -79,28 +84,42 @@ func (a *App) handler() (http.Handler, error) {
 		return nil, fmt.Errorf("player page: %w", err)
 	}
 	authority := a.newAccess()
-	adapter := &httpapi.Adapter{Log: a.log, Proxies: a.config.TrustedProxies, Now: time.Now}
+	adapter := &httpapi.Adapter{Log: a.log, Proxies: a.config.TrustedProxies, Now: time.Now, Observe: a.telemetry.metrics.HTTP}
+	a.events = eventsapi.New(eventsapi.Config{
+		Access:  authority,
+		Log:     a.engine,
+		Render:  a.renderer(),
+		Streams: eventsapi.DefaultStreams,
+		Now:     time.Now,
+	})
 	control := &controlapi.API{
 		Model:      wiremodel.ControlPlane(),
 		Access:     authority,
 		Containers: a.containers,
 		Endpoint:   a.endpoint,
+		Audit:      a.telemetry.call,
 	}
 	data := &dataapi.API{
 		Access:     authority,
 		Containers: a.containers,
-		Objects:    a.newObjects(),
+		Objects:    a.objects,
 		Timeouts: dataapi.Timeouts{
 			Upload:     a.config.Quotas.UploadTimeout,
 			UploadIdle: a.config.Quotas.UploadIdleTimeout,
 			SendIdle:   sendIdleTimeout,
 		},
-		Now: time.Now,
+		Now:      time.Now,
+		Answered: a.telemetry.request,
 	}
 	return &httpapi.Router{
-		Domain:     a.config.Domain,
-		Operations: &opsapi.API{Ready: a.ready, Player: page},
-		Control:    adapter.Wrap("control", control.Handle, controlapi.WriteError),
+		Domain: a.config.Domain,
+		Operations: &opsapi.API{
+			Ready:   a.ready,
+			Metrics: adapter.Wrap("operations", opsapi.Guard(authority, "headwater:ReadMetrics", a.telemetry.metrics.Handler()), opsapi.WriteError),
+			Events:  adapter.Wrap("events", a.events.Handle, eventsapi.WriteError),
+			Player:  page,
+		},
+		Control: adapter.Wrap("control", control.Handle, controlapi.WriteError),
 		Data: func(id mediastore.ContainerID, path string) http.Handler {
 			return adapter.Wrap("data", data.Handle(id, path), dataapi.WriteError)
 		},
@@ -113,10 +132,12 @@ func nowhere(*httpapi.Response, *http.Request) error {
 	return mediastore.Errorf(mediastore.KindContainerNotFound, "Container not found: the path must begin with a container's ID, as in its endpoint")
 }
 
-// endpoint is the address of a container's data plane, as the client that asks
-// reaches this server: under the domain when there is one, else below the host
-// that it named.
+// endpoint is the address of a container's data plane, for the client that asks:
+// at the public URL when there is one, else as it reaches this server.
 func (a *App) endpoint(r *http.Request, client httpapi.Client, id mediastore.ContainerID) string {
+	if a.config.PublicURL != "" {
+		return a.publicEndpoint(id)
+	}
 	scheme := "http://"
 	if client.Secure {
 		scheme = "https://"
@@ -125,6 +146,18 @@ func (a *App) endpoint(r *http.Request, client httpapi.Client, id mediastore.Con
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
 		host = local.String() // HTTP/1.0 names none
 	}
+	return a.endpointAt(scheme, host, id)
+}
+
+// publicEndpoint is the address of a container's data plane for whom it may
+// concern.
+func (a *App) publicEndpoint(id mediastore.ContainerID) string {
+	scheme, host, _ := strings.Cut(cmp.Or(a.config.PublicURL, a.URL()), "://")
+	return a.endpointAt(scheme+"://", host, id)
+}
+
+// endpointAt is below the host, or under the domain when there is one.
+func (a *App) endpointAt(scheme, host string, id mediastore.ContainerID) string {
 	if a.config.Domain == "" {
 		return scheme + host + "/" + string(id)
 	}

@@ -70,7 +70,7 @@ func runDemo(ctx context.Context, p Process, flags map[string]string) (err error
 	loaded.LogLevel = slog.LevelWarn // what is printed should stay in sight
 	loaded.DrainTimeout = time.Second
 	logger := newLogger(p.Stderr, &loaded.Config)
-	a, err := app.Open(loaded.Config, logger)
+	a, err := app.Open(loaded.Config, app.Process{Log: logger, Stdout: p.Stdout, Version: p.Version})
 	if err != nil {
 		return withHint(err)
 	}

@@ -65,7 +65,7 @@ func serve(ctx context.Context, p Process, flags map[string]string) error {
 	for _, name := range loaded.UnknownEnv {
 		logger.Warn("an environment variable looks like a setting and is none", "variable", name)
 	}
-	a, err := app.Open(loaded.Config, logger)
+	a, err := app.Open(loaded.Config, app.Process{Log: logger, Stdout: p.Stdout, Version: p.Version})
 	if err != nil {
 		return withHint(err)
 	}

@@ -32,7 +32,7 @@ func addSettings(cmd *cobra.Command, only ...string) (given map[string]string) {
 	cmd.Flags().SortFlags = false
 	for _, s := range config.Settings() {
 		if s.IsFlag() && (len(only) == 0 || slices.Contains(only, s.Name)) {
-			cmd.Flags().Var(settingFlag{s, given}, s.Name, s.Help)
+			cmd.Flags().VarPF(settingFlag{s, given}, s.Name, "", s.Help).NoOptDefVal = s.Bare
 			completeSetting(cmd, &s)
 		}
 	}

@@ -33,7 +33,15 @@ type Config struct {
 	LogLevel       slog.Level
 	DrainTimeout   time.Duration // 0 cuts what is under way at once
 
-	Quotas Quotas
+	PublicURL string // empty for the host that a client names
+
+	Quotas    Quotas
+	Lifecycle Lifecycle
+	Logs      Logs
+	Metrics   Metrics
+	Events    Events
+	AWS       AWS
+	OTLP      OTLP
 
 	RootAccessKey string // empty when the program is to generate a key pair
 	RootSecretKey Secret
@@ -115,6 +123,11 @@ func Default() Config {
 		LogLevel:     slog.LevelInfo,
 		DrainTimeout: 10 * time.Second,
 		Quotas:       PresetHeadwater.quotas(),
+		Lifecycle:    Lifecycle{SweepInterval: time.Hour, SweepRate: 2000},
+		Logs:         Logs{Access: LogAuto, Audit: LogAuto, MaxSize: 100e6, RotateEvery: 24 * time.Hour, Keep: 10},
+		Metrics:      Metrics{Namespace: "MediaStore"},
+		Events:       Events{Retain: 10_000, Limit: 1_000_000, MaxAge: 24 * time.Hour},
+		OTLP:         OTLP{Endpoint: "http://127.0.0.1:4318"},
 	}
 }
 
@@ -152,6 +165,9 @@ func (c *Config) checkPairs() []Problem {
 		missing("root-access-key", "root-secret-key")
 	case c.RootAccessKey != "" && c.RootSecretKey.IsZero():
 		missing("root-secret-key", "root-access-key")
+	}
+	if len(c.Events.Webhooks) > 0 && c.Events.WebhookSecret.IsZero() {
+		missing("webhook-secret", "webhook")
 	}
 	return problems
 }

@@ -46,6 +46,28 @@ func samples() map[string][2]string {
 		"max-path-levels":           {"0", "2"},
 		"max-containers":            {"1", "2"},
 		"max-metric-rules":          {"1", "300"},
+		"archive":                   {"/srv/cold", "s3://bucket/prefix"},
+		"archive-endpoint":          {"http://127.0.0.1:7070", "https://s3.example"},
+		"sweep-interval":            {"1m", "2h"},
+		"sweep-rate":                {"1", "500"},
+		"log-max-size":              {"1MB", "1GiB"},
+		"log-rotate-every":          {"1h", "48h"},
+		"log-keep":                  {"1", "100"},
+		"metrics-listen":            {"127.0.0.1:9484", ":9484"},
+		"cloudwatch-namespace":      {"Live/Origin", "a"},
+		"otlp":                      {"metrics", "metrics,traces"},
+		"otlp-endpoint":             {"http://collector:4318", "https://otlp.example"},
+		"public-url":                {"https://media.example", "http://origin:8484"},
+		"webhook":                   {"https://a.example/hook", "https://a.example/hook?x=1,http://127.0.0.1:9/b"},
+		"webhook-secret":            {"webhook-secret-0001", "webhook-secret-0002"},
+		"event-bus":                 {"default", "arn:aws:events:us-east-1:111122223333:event-bus/live"},
+		"events-retain":             {"0", "500"},
+		"events-limit":              {"1", "500"},
+		"events-max-age":            {"1m", "48h"},
+		"aws-region":                {"eu-central-1", "us-gov-west-1"},
+		"cloudwatch-endpoint":       {"http://127.0.0.1:1", "https://monitoring.example"},
+		"cloudwatch-logs-endpoint":  {"http://127.0.0.1:2", "https://logs.example"},
+		"eventbridge-endpoint":      {"http://127.0.0.1:3", "https://events.example"},
 		"root-access-key":           {"AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPL2"},
 		"root-secret-key":           {"wJalrXUtnFEMI/K7", "bPxRfiCYEXAMPLEKEY"},
 	}
@@ -68,6 +90,7 @@ func companions(env []string, name string) []string {
 	other := map[string]string{
 		"tls-cert": "tls-key", "tls-key": "tls-cert",
 		"root-access-key": "root-secret-key", "root-secret-key": "root-access-key",
+		"webhook": "webhook-secret",
 	}[name]
 	if other == "" {
 		return env
@@ -220,6 +243,7 @@ func TestInvalidValues(t *testing.T) {
 		size     = ": must be a whole number of bytes above 0, alone or with a unit: kB, MB, GB, TB count by 1000 and KiB, MiB, GiB, TiB by 1024"
 		proxies  = ": must be IP addresses or CIDR blocks, such as 10.0.0.0/8,192.0.2.7"
 		access   = "must be 16 to 128 letters, digits or underscores"
+		server   = ": must be an http or https URL without user, query and fragment"
 		secret   = "must be 16 to 128 printable ASCII characters, without spaces or line ends"
 	)
 	long := strings.Repeat("a.", 116) + "aa"
@@ -268,6 +292,24 @@ func TestInvalidValues(t *testing.T) {
 		{"max-path-levels", "-1", `is "-1": must be a whole number from 0 to 255`},
 		{"max-containers", "x", `is "x": must be a whole number from 1 to 1000000`},
 		{"max-metric-rules", "301", `is "301": must be a whole number from 1 to 300`},
+		{"archive-endpoint", "s3.example", `is "s3.example"` + server},
+		{"archive-endpoint", "http://user:password@s3.example", `is "http://user:xxxxx@s3.example"` + server},
+		{"archive-endpoint", "http://s3.example?x", `is "http://s3.example?x"` + server},
+		{"public-url", "ftp://origin", `is "ftp://origin"` + server},
+		{"sweep-interval", "0s", `is "0s": must be longer than zero`},
+		{"sweep-rate", "0", `is "0": must be a whole number from 1 to 1000000`},
+		{"access-log", "syslog", `is "syslog": must be auto, file, stdout, cloudwatch, otlp or off`},
+		{"audit-log", "otlp", `is "otlp": must be auto, file, stdout or off`},
+		{"metrics-listen", "9484", `is "9484"` + listen},
+		{"metrics-listen", "", ""},
+		{"cloudwatch-metrics", "yes", `is "yes": must be true or false`},
+		{"cloudwatch-namespace", "AWS/MediaStore", `is "AWS/MediaStore": must be 1 to 255 letters, digits or any of .-_/#:, and not begin with AWS/`},
+		{"otlp", "metrics,logs", `has the entry "logs": must be metrics or traces; access logs are exported by access-log otlp`},
+		{"webhook", "https://a.example,b.example", `has the entry "b.example": must be http or https URLs without user and fragment`},
+		{"webhook", "https://u:secret@a.example", `has the entry "https://u:xxxxx@a.example": must be http or https URLs without user and fragment`},
+		{"webhook-secret", "short", secret},
+		{"event-bus", "a b", `is "a b": must be the name or the ARN of an event bus`},
+		{"aws-region", "US", `is "US": must be the name of a region, such as us-east-1`},
 		{"root-access-key", "short", access},
 		{"root-access-key", "AKIAIOSFODNN7EXAMPLE/", access},
 		{"root-secret-key", "short", secret},
@@ -317,6 +359,7 @@ func TestPairs(t *testing.T) {
 	for _, test := range []struct{ env, want string }{
 		{"HEADWATER_TLS_CERT=a", "tls-key: must be set, because tls-cert" + together},
 		{"HEADWATER_TLS_KEY=a", "tls-cert: must be set, because tls-key" + together},
+		{"HEADWATER_WEBHOOK=http://a", "webhook-secret: must be set, because webhook" + together},
 		{"HEADWATER_ROOT_ACCESS_KEY=AKIAIOSFODNN7EXAMPLE", "root-secret-key: must be set, because root-access-key" + together},
 		{"HEADWATER_ROOT_SECRET_KEY=wJalrXUtnFEMI/K7", "root-access-key: must be set, because root-secret-key" + together},
 	} {

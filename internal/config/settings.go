@@ -7,6 +7,7 @@ type Setting struct {
 	Name    string   // of the flag, and of the key in the file
 	Form    string   // what a value looks like, in one word
 	Choices []string // the values there are, when they can be listed
+	Bare    string   // what the flag without a value means, empty when it needs one
 	Help    string   // one sentence without a full stop
 
 	list    bool // the file may have a YAML list

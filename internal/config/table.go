@@ -13,7 +13,7 @@ import (
 // Settings returns the table. Its order is the order in which values take
 // effect, so the preset of the quotas comes before the quotas.
 func Settings() []Setting {
-	return slices.Concat(mainSettings(), networkSettings(), logSettings(), quotaSettings(), credentialSettings())
+	return slices.Concat(mainSettings(), networkSettings(), logSettings(), quotaSettings(), lifecycleSettings(), observeSettings(), credentialSettings())
 }
 
 func mainSettings() []Setting {

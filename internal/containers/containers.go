@@ -30,6 +30,13 @@ type Config struct {
 	Now    func() time.Time
 	NewID  func() mediastore.ContainerID
 	Log    *slog.Logger
+	// Changed, unless nil, is told how a container was before a change of its
+	// documents, switches or tags and how it is after it, and of one that is being
+	// deleted.
+	Changed func(before, after mediastore.Container)
+	// Expire, unless nil, removes what has expired. A container is not in use
+	// because of objects that nobody can read any more.
+	Expire func(context.Context) error
 }
 
 // Service carries the use cases out. Close it to end what it does in the
@@ -101,17 +108,23 @@ func (s *Service) activate(account mediastore.AccountID, name mediastore.Contain
 // Delete begins to delete a container, which must be empty. It is gone soon
 // after.
 func (s *Service) Delete(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName) error {
+	if s.Expire != nil {
+		if err := s.Expire(ctx); err != nil {
+			return err
+		}
+	}
 	c, err := s.Engine.BeginDeleteContainer(ctx, account, name)
 	if err != nil {
 		return err
 	}
 	s.snapshots.forget(c.ID)
+	s.changed(c, c)
 	s.background.Go(func() { s.remove(account, name) })
 	return nil
 }
 
 func (s *Service) remove(account mediastore.AccountID, name mediastore.ContainerName) {
-	err := s.Engine.RemoveContainer(s.ctx, account, name)
+	err := s.Engine.RemoveContainer(s.ctx, account, name, s.Now())
 	s.logBackground("remove", name, err)
 }
 
@@ -165,16 +178,25 @@ func (s *Service) SetAccessLogging(ctx context.Context, account mediastore.Accou
 // snapshot is forgotten after an error, too: an engine that failed may have
 // stored the change all the same.
 func (s *Service) update(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, change func(*mediastore.Container) error) error {
-	var id mediastore.ContainerID
-	_, err := s.Engine.UpdateContainer(ctx, account, name, func(c *mediastore.Container) error {
-		id = c.ID
+	var before mediastore.Container
+	after, err := s.Engine.UpdateContainer(ctx, account, name, func(c *mediastore.Container) error {
+		before = c.Clone()
 		if err := checkActive(c); err != nil {
 			return err
 		}
 		return change(c)
 	})
-	s.snapshots.forget(id)
+	s.snapshots.forget(before.ID)
+	if err == nil {
+		s.changed(before, after)
+	}
 	return err
+}
+
+func (s *Service) changed(before, after mediastore.Container) {
+	if s.Changed != nil {
+		s.Changed(before, after)
+	}
 }
 
 // active returns an ACTIVE container; in any other status it is in use.

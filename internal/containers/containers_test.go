@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -271,7 +272,7 @@ func TestResumeGoesOn(t *testing.T) {
 	store(t, e, mediastore.Container{Name: "a", Status: mediastore.StatusDeleting})
 	store(t, e, mediastore.Container{Name: "b", Status: mediastore.StatusCreating})
 	var log bytes.Buffer
-	s := containers.New(containers.Config{Engine: e, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := containers.New(containers.Config{Engine: e, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	must(t, s.Resume(t.Context(), account))
 	if c := describe(t, s, "b"); c.Status != mediastore.StatusActive {
 		t.Errorf("b is left %s", c.Status)

@@ -111,13 +111,13 @@ func (e *interposed) UpdateContainer(ctx context.Context, a mediastore.AccountID
 	return c, cmp.Or(err, e.updated)
 }
 
-func (e *interposed) RemoveContainer(ctx context.Context, a mediastore.AccountID, name mediastore.ContainerName) error {
+func (e *interposed) RemoveContainer(ctx context.Context, a mediastore.AccountID, name mediastore.ContainerName, at time.Time) error {
 	if e.remove != nil {
 		if err := e.remove(ctx); err != nil {
 			return err
 		}
 	}
-	return e.Containers.RemoveContainer(ctx, a, name)
+	return e.Containers.RemoveContainer(ctx, a, name, at)
 }
 
 func (e *interposed) ContainerByID(ctx context.Context, id mediastore.ContainerID) (mediastore.Container, error) {

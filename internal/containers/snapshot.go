@@ -5,7 +5,9 @@ import (
 	"sync"
 
 	"headwater/internal/cors"
+	"headwater/internal/lifecycle"
 	"headwater/internal/mediastore"
+	"headwater/internal/metricpolicy"
 	"headwater/internal/policy"
 )
 
@@ -13,9 +15,11 @@ import (
 // needs, compiled. It is immutable and shared.
 type Snapshot struct {
 	mediastore.Container
-	ARN    string
-	Policy *policy.Document // nil when there is none
-	Cors   *cors.Policy     // nil when there is none
+	ARN       string
+	Policy    *policy.Document     // nil when there is none
+	Cors      *cors.Policy         // likewise
+	Lifecycle *lifecycle.Policy    // likewise
+	Metric    *metricpolicy.Policy // likewise
 }
 
 // snapshots caches them. A change forgets the container's; changes counts
@@ -81,18 +85,31 @@ func (s *Service) Snapshot(ctx context.Context, id mediastore.ContainerID) (*Sna
 // is not any more must not be taken for none, so it is an error.
 func compile(c mediastore.Container) (*Snapshot, error) {
 	snap := &Snapshot{Container: c, ARN: c.ARN()}
-	var err error
-	if c.Policy != "" {
-		if snap.Policy, err = policy.Parse([]byte(c.Policy)); err != nil {
-			return nil, unreadable("container policy", c.Name, err)
-		}
-	}
-	if c.Cors != "" {
-		if snap.Cors, err = cors.Parse([]byte(c.Cors)); err != nil {
-			return nil, unreadable("CORS policy", c.Name, err)
+	for _, err := range []error{
+		parse(&snap.Policy, "container policy", &c, c.Policy, policy.Parse),
+		parse(&snap.Cors, "CORS policy", &c, c.Cors, cors.Parse),
+		parse(&snap.Lifecycle, "lifecycle policy", &c, c.Lifecycle, lifecycle.Parse),
+		parse(&snap.Metric, "metric policy", &c, c.Metric, func(text []byte) (*metricpolicy.Policy, error) {
+			return metricpolicy.Parse(text, metricpolicy.MaxRules) // whatever the quota is by now
+		}),
+	} {
+		if err != nil {
+			return nil, err
 		}
 	}
 	return snap, nil
+}
+
+// parse parses a document into its place, when there is one.
+func parse[T any](place **T, document string, c *mediastore.Container, text string, how func([]byte) (*T, error)) error {
+	if text == "" {
+		return nil
+	}
+	var err error
+	if *place, err = how([]byte(text)); err != nil {
+		return unreadable(document, c.Name, err)
+	}
+	return nil
 }
 
 // unreadable hides the kind of err: whoever reads an object is not to blame.

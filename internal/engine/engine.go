@@ -29,6 +29,7 @@ import (
 	"io"
 	"time"
 
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -37,6 +38,9 @@ import (
 type Engine interface {
 	Containers
 	Objects
+	Sweeping
+	Events
+	Marks
 	io.Closer
 }
 
@@ -72,14 +76,20 @@ type Containers interface {
 	// afterwards.
 	BeginDeleteContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName) (mediastore.Container, error)
 
-	// RemoveContainer removes a container in StatusDeleting and its record.
-	// It returns KindContainerNotFound when there is none of that name and
-	// KindContainerInUse when it is in another status.
-	RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName) error
+	// RemoveContainer removes a container in StatusDeleting and its record, at
+	// the given time. It returns KindContainerNotFound when there is none of that
+	// name and KindContainerInUse when it is in another status.
+	RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, at time.Time) error
 }
 
 // Objects keeps the objects of containers. A container that does not exist is
 // KindContainerNotFound; an object that does not is KindObjectNotFound.
+//
+// A version with an ExpiresAt is transient. It is opened and described like any
+// other, also after it has expired: only who asks knows the time. But it is in no
+// listing, folders do not exist through it, and a container that holds one is not
+// empty. An operation with a Precondition takes a version that has expired at its
+// moment for none.
 type Objects interface {
 	// NewUpload begins an upload. Nothing is visible, and nothing is promised
 	// about the previous version, before it is committed. The caller must Close
@@ -104,6 +114,89 @@ type Objects interface {
 	// folder comes first. A folder that does not exist has no items. The cost
 	// does not depend on what other folders, or folders below, hold.
 	ListItems(ctx context.Context, id mediastore.ContainerID, folder mediastore.Folder, after Position, limit int) ([]mediastore.Item, bool, error)
+}
+
+// Sweeping is how the lifecycle rules are carried out: finding what they concern,
+// and changing it only if it is still what was found.
+type Sweeping interface {
+	// DueObjects returns up to limit current versions whose ExpiresAt is not
+	// after t, of all containers, those that expire first first.
+	DueObjects(ctx context.Context, t time.Time, limit int) ([]Due, error)
+
+	// WalkObjects returns up to limit current versions of a container that are
+	// not transient and whose paths come after the given one, and whether there
+	// are more. The order is the engine's own, and does not depend on what there
+	// is: a walk in several steps meets every object that is there throughout.
+	// The path need not exist; the empty one comes before all.
+	WalkObjects(ctx context.Context, id mediastore.ContainerID, after mediastore.Path, limit int) ([]mediastore.Object, bool, error)
+
+	// RemoveVersions removes those of the versions that are still current, all
+	// in one atomic step at the given time, and returns what they were. When
+	// silent, there are no events. A container that does not exist holds none.
+	RemoveVersions(ctx context.Context, id mediastore.ContainerID, versions []VersionID, at time.Time, silent bool) ([]mediastore.Object, error)
+
+	// ArchiveVersion marks a version as InfrequentAccess and, when moved is
+	// true, as Archived: the engine then lets go of its bytes, and of the
+	// leftover of that name. Readers that are open go on. It returns
+	// KindObjectNotFound when the version is not current any more. There is no
+	// event.
+	ArchiveVersion(ctx context.Context, id mediastore.ContainerID, v VersionID, moved bool) error
+
+	// NoteLeftover notes the name of bytes in the cold tier that no version has
+	// (yet), since the given time. An Archived version that is replaced or
+	// removed leaves one behind by itself, since the moment of the change.
+	NoteLeftover(ctx context.Context, name string, since time.Time) error
+
+	// Leftovers returns up to limit names of leftovers since before t.
+	Leftovers(ctx context.Context, t time.Time, limit int) ([]string, error)
+
+	// ForgetLeftovers forgets leftovers whose bytes are gone. Names that are not
+	// noted are no error.
+	ForgetLeftovers(ctx context.Context, names []string) error
+}
+
+// Due is a version whose time has come.
+type Due struct {
+	Container mediastore.ContainerID
+	Object    mediastore.Object
+}
+
+// VersionID names one version of an object.
+type VersionID struct {
+	Path mediastore.Path
+	ETag mediastore.ETag
+}
+
+// Events is the log of changes. Every change writes its event in the same atomic
+// step: Commit, DeleteObject and RemoveVersions (unless silent) one for each
+// object; a container one when it becomes ACTIVE (at its CreatedAt) and one when
+// it is removed. Events are in the order in which the changes took effect.
+type Events interface {
+	// ReadEvents returns up to limit events whose position is greater than
+	// after, in order.
+	ReadEvents(ctx context.Context, after uint64, limit int) ([]event.Event, error)
+
+	// WaitEvents returns once there is an event after a position, or with the
+	// error of ctx.
+	WaitEvents(ctx context.Context, after uint64) error
+
+	// EventBounds returns the positions of the oldest and the newest event that
+	// are kept, 0 when there never was one. Positions need not be dense.
+	EventBounds(ctx context.Context) (oldest, newest uint64, err error)
+
+	// TrimEvents forgets the events up to and including a position, except the
+	// newest: positions go on from it, across restarts too.
+	TrimEvents(ctx context.Context, upTo uint64) error
+}
+
+// Marks are small values by which a service finds its place again after a
+// restart.
+type Marks interface {
+	// Mark returns a value, nil when there is none of that name.
+	Mark(ctx context.Context, name string) ([]byte, error)
+
+	// SetMark stores a value of up to 4 KiB, durably. Nil removes it.
+	SetMark(ctx context.Context, name string, value []byte) error
 }
 
 // Position is a place in a folder's listing: that of an item. The zero value is

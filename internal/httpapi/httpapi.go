@@ -32,6 +32,8 @@ type Adapter struct {
 	Log     *slog.Logger
 	Proxies TrustedProxies
 	Now     func() time.Time
+	// Observe, unless nil, is told of every answer.
+	Observe func(edge string, status int, took time.Duration)
 }
 
 // Wrap returns a handler that runs h, answers its error with fail, guards
@@ -39,7 +41,7 @@ type Adapter struct {
 func (a *Adapter) Wrap(edge string, h Handler, fail ErrorWriter) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		start := a.Now()
-		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r)}
+		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r), Received: start, now: a.Now}
 		w.Header()["x-amzn-RequestId"] = []string{w.ID}
 		if r.ContentLength != 0 { // an upload sets its own, read by read
 			_ = http.NewResponseController(rw).SetReadDeadline(start.Add(bodyTimeout))
@@ -48,7 +50,7 @@ func (a *Adapter) Wrap(edge string, h Handler, fail ErrorWriter) http.Handler {
 		if err != nil {
 			a.fail(w, r, err, fail)
 		}
-		a.log(r.Context(), edge, w, r, start, err)
+		a.observe(edge, w, r, err)
 		if err != nil && w.Broken {
 			panic(http.ErrAbortHandler) // resets the connection; net/http does not log it
 		}
@@ -78,7 +80,19 @@ func (a *Adapter) fail(w *Response, r *http.Request, err error, write ErrorWrite
 	write(w, r, err)
 }
 
-func (a *Adapter) log(ctx context.Context, edge string, w *Response, r *http.Request, start time.Time, err error) {
+// observe tells of an answer that is complete, or broken off.
+func (a *Adapter) observe(edge string, w *Response, r *http.Request, err error) {
+	end := a.Now()
+	if w.Answered != nil {
+		w.Answered(end, err)
+	}
+	if a.Observe != nil {
+		a.Observe(edge, w.Status, end.Sub(w.Received))
+	}
+	a.log(r.Context(), edge, w, r, end.Sub(w.Received), err)
+}
+
+func (a *Adapter) log(ctx context.Context, edge string, w *Response, r *http.Request, took time.Duration, err error) {
 	level := slog.LevelDebug
 	if err != nil && w.Status >= 500 {
 		level = slog.LevelError
@@ -93,7 +107,7 @@ func (a *Adapter) log(ctx context.Context, edge string, w *Response, r *http.Req
 		slog.String("path", r.URL.Path), // never the query: it may carry a signature
 		slog.Int("status", w.Status),
 		slog.Int64("sent", w.Sent),
-		slog.Duration("took", a.Now().Sub(start)),
+		slog.Duration("took", took),
 		slog.String("client", w.Client.IP.String()),
 	}
 	if err != nil {
@@ -105,26 +119,35 @@ func (a *Adapter) log(ctx context.Context, edge string, w *Response, r *http.Req
 // Response is the writer that a Handler gets. It remembers what was answered.
 type Response struct {
 	http.ResponseWriter
-	ID     string // of the request
-	Client Client // who sent it
-	Status int    // 0 until the answer begins
-	Sent   int64  // bytes of body
-	Broken bool   // the answer was begun and not completed
+	ID        string    // of the request
+	Client    Client    // who sent it
+	Received  time.Time // the request's head had come
+	Status    int       // 0 until the answer begins
+	FirstByte time.Time // zero until the answer begins
+	Sent      int64     // bytes of body
+	Broken    bool      // the answer was begun and not completed
+	// Answered, when a Handler sets it, is called at the end of the answer with
+	// what the Handler returned.
+	Answered func(end time.Time, err error)
+
+	now func() time.Time
+}
+
+func (w *Response) begin(status int) {
+	if w.Status == 0 {
+		w.Status, w.FirstByte = status, w.now()
+	}
 }
 
 // WriteHeader begins the answer.
 func (w *Response) WriteHeader(status int) {
-	if w.Status == 0 {
-		w.Status = status
-	}
+	w.begin(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write sends bytes of the body.
 func (w *Response) Write(p []byte) (int, error) {
-	if w.Status == 0 {
-		w.Status = http.StatusOK
-	}
+	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
 	w.Sent += int64(n)
 	return n, err

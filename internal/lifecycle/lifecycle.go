@@ -52,6 +52,12 @@ func (p *Policy) ArchiveAt(path mediastore.Path, created time.Time) (time.Time, 
 	return due(p.transition, path, created)
 }
 
+// Deletes reports whether there is a rule that DeleteAt could find.
+func (p *Policy) Deletes() bool { return len(p.deletion) > 0 }
+
+// Archives reports whether there is a rule that ArchiveAt could find.
+func (p *Policy) Archives() bool { return len(p.transition) > 0 }
+
 func due(rules []rule, path mediastore.Path, created time.Time) (time.Time, bool) {
 	for i := range rules {
 		if glob.MatchAny(rules[i].paths, string(path)) {

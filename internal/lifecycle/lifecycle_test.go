@@ -101,6 +101,23 @@ func TestAges(t *testing.T) {
 	}
 }
 
+func TestKindsOfRules(t *testing.T) {
+	const anything = `{"definition":{"path":[{"wildcard":"*"}],"%s_since_create":[{"numeric":[">=",30]}]},"action":"%s"}`
+	for _, test := range []struct {
+		unit, action      string
+		deletes, archives bool
+	}{
+		{"seconds", "EXPIRE", false, false},
+		{"days", "EXPIRE", true, false},
+		{"days", "ARCHIVE", false, true},
+	} {
+		p := mustParse(t, document(fmt.Sprintf(anything, test.unit, test.action)))
+		if p.Deletes() != test.deletes || p.Archives() != test.archives {
+			t.Errorf("%s in %s: deletes %v, archives %v", test.action, test.unit, p.Deletes(), p.Archives())
+		}
+	}
+}
+
 func TestEvaluationDoesNotAllocate(t *testing.T) {
 	p := mustParse(t, policy)
 	for _, path := range []mediastore.Path{"sports/index.m3u8", "other/a.ts"} {

@@ -31,6 +31,17 @@ type group struct {
 // ContainerLevel reports whether the container as a whole is measured.
 func (p *Policy) ContainerLevel() bool { return p.containerLevel }
 
+// Names yields the name of every group, in the order of the policy.
+func (p *Policy) Names() iter.Seq[GroupName] {
+	return func(yield func(GroupName) bool) {
+		for i := range p.groups {
+			if !yield(p.groups[i].name) {
+				return
+			}
+		}
+	}
+}
+
 // Groups yields the name of every group that the object or folder at the path
 // is in, in the order of the policy.
 func (p *Policy) Groups(path mediastore.Path) iter.Seq[GroupName] {

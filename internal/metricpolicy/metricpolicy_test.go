@@ -91,6 +91,22 @@ func TestAnObjectCountsInEveryGroupThatItIsIn(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	p := mustParse(t, document(rule("*.ts", "segments"), rule("news", "news")))
+	if got, want := slices.Collect(p.Names()), []metricpolicy.GroupName{"segments", "news"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name := range p.Names() {
+		if name != "segments" {
+			t.Errorf("went on with %s after the caller had enough", name)
+		}
+		break
+	}
+	if got := slices.Collect(mustParse(t, `{"ContainerLevelMetrics":"ENABLED"}`).Names()); got != nil {
+		t.Errorf("without rules there are %q", got)
+	}
+}
+
 func TestContainerLevel(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"ContainerLevelMetrics":"ENABLED"}`:                           true,

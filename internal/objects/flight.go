@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"headwater/internal/engine"
 	"headwater/internal/mediastore"
@@ -18,6 +19,7 @@ type Version struct {
 
 	closer io.Closer
 	flight *flight
+	among  *flights // nil unless InFlight
 }
 
 // InFlight reports whether the version was an upload under way when it was
@@ -34,6 +36,7 @@ func (v *Version) Wait(ctx context.Context, off int64) (int64, error) {
 // Close releases the version.
 func (v *Version) Close() error {
 	if v.flight != nil {
+		v.among.followers.Add(-1)
 		v.flight.release()
 		return nil
 	}
@@ -156,7 +159,8 @@ type flightKey struct {
 // flights are the visible uploads. Of several at one path, readers get the one
 // that became visible last.
 type flights struct {
-	mu struct {
+	followers atomic.Int64
+	mu        struct {
 		sync.RWMutex
 		at map[flightKey][]*flight
 	}

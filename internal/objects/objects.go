@@ -31,9 +31,28 @@ type Quotas struct {
 	Uploads       int   // uploads under way at once; each holds about 128 KiB
 }
 
+// Config is what a Service is made of. Time and randomness are given in; Random
+// must be safe for concurrent use, as crypto/rand.Reader is.
+type Config struct {
+	Engine engine.Objects
+	Quotas Quotas
+	Now    func() time.Time
+	Random io.Reader
+	// OpenArchived opens bytes in the cold tier by their name and size. It is nil
+	// when there is no such tier.
+	OpenArchived func(ctx context.Context, name string, size int64) (Bytes, error)
+}
+
+// Bytes are those of one version, open for reading.
+type Bytes interface {
+	io.ReaderAt
+	io.Closer
+}
+
 // Service carries the use cases out.
 type Service struct {
 	engine  engine.Objects
+	archive func(ctx context.Context, name string, size int64) (Bytes, error)
 	quotas  Quotas
 	now     func() time.Time
 	random  io.Reader
@@ -41,15 +60,15 @@ type Service struct {
 	flights flights
 }
 
-// New returns a service over an engine. Time and randomness are given in; random
-// must be safe for concurrent use, as crypto/rand.Reader is.
-func New(e engine.Objects, quotas Quotas, now func() time.Time, random io.Reader) *Service {
+// New returns a service over an engine.
+func New(c Config) *Service {
 	return &Service{
-		engine: e,
-		quotas: quotas,
-		now:    now,
-		random: random,
-		slots:  make(chan struct{}, quotas.Uploads),
+		engine:  c.Engine,
+		archive: c.OpenArchived,
+		quotas:  c.Quotas,
+		now:     c.Now,
+		random:  c.Random,
+		slots:   make(chan struct{}, c.Quotas.Uploads),
 	}
 }
 
@@ -65,6 +84,11 @@ type PutRequest struct {
 	ContentType  string
 	CacheControl string
 	Precondition mediastore.Precondition
+
+	// Expiry returns when an object that is stored at a moment is gone by a
+	// transient lifecycle rule, zero for never. It is asked when the upload
+	// begins, for a guess, and when it ends, for good. Nil is never.
+	Expiry func(stored time.Time) time.Time
 
 	// Streaming makes the object readable while it is uploaded.
 	Streaming bool
@@ -90,7 +114,7 @@ func (s *Service) Put(ctx context.Context, req PutRequest) (obj mediastore.Objec
 	if err := s.checkPrecondition(ctx, &req); err != nil {
 		return mediastore.Object{}, err
 	}
-	upload, err := s.engine.NewUpload(ctx, req.Container, engine.UploadSpec{Path: req.Path, Size: req.Size})
+	upload, err := s.engine.NewUpload(ctx, req.Container, engine.UploadSpec{Path: req.Path, Size: req.Size, ExpiresAt: req.expiry(s.now())})
 	if err != nil {
 		return mediastore.Object{}, err
 	}
@@ -99,6 +123,13 @@ func (s *Service) Put(ctx context.Context, req PutRequest) (obj mediastore.Objec
 	err = errPanicked
 	defer func() { s.flights.end(flightKey{req.Container, req.Path}, f, err) }()
 	return s.receive(ctx, &req, f)
+}
+
+func (req *PutRequest) expiry(stored time.Time) time.Time {
+	if req.Expiry == nil {
+		return time.Time{}
+	}
+	return req.Expiry(stored)
 }
 
 // errPanicked is what followers of an upload learn when its body's reader
@@ -125,6 +156,12 @@ func (s *Service) newETag() mediastore.ETag {
 	}
 	return mediastore.ETag(hex.EncodeToString(b[:]))
 }
+
+// Uploads returns how many uploads are under way.
+func (s *Service) Uploads() int { return len(s.slots) }
+
+// Followers returns how many readers follow an upload under way.
+func (s *Service) Followers() int { return int(s.flights.followers.Load()) }
 
 // admit takes a place among the uploads under way.
 func (s *Service) admit() (release func(), err error) {
@@ -157,6 +194,7 @@ func (s *Service) checkPrecondition(ctx context.Context, req *PutRequest) error 
 	if req.Precondition.IsZero() {
 		return nil
 	}
+	req.Precondition.At = s.now()
 	current, err := s.engine.StatObject(ctx, req.Container, req.Path)
 	switch {
 	case err == nil:
@@ -186,9 +224,12 @@ func (s *Service) receive(ctx context.Context, req *PutRequest, f *flight) (medi
 	if err := digest.verify(req, &obj.SHA256); err != nil {
 		return mediastore.Object{}, err
 	}
+	stored := s.now()
 	if !req.Streaming {
-		obj.LastModified = s.now() // it becomes visible only now
+		obj.LastModified = stored // it becomes visible only now
 	}
+	obj.ExpiresAt = req.expiry(stored)
+	req.Precondition.At = stored
 	return obj, f.upload.Commit(ctx, obj, req.Precondition)
 }
 
@@ -270,13 +311,43 @@ func (d *digest) verify(req *PutRequest, sum *[32]byte) error {
 // else the current version. The caller must Close it.
 func (s *Service) Open(ctx context.Context, id mediastore.ContainerID, path mediastore.Path) (*Version, error) {
 	if f := s.flights.follow(flightKey{id, path}); f != nil {
-		return &Version{Object: f.object, ReaderAt: f.upload, flight: f}, nil
+		s.flights.followers.Add(1)
+		return &Version{Object: f.object, ReaderAt: f.upload, flight: f, among: &s.flights}, nil
 	}
 	r, err := s.engine.OpenObject(ctx, id, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Version{Object: r.Object(), ReaderAt: r, closer: r}, nil
+	obj := r.Object()
+	switch {
+	case obj.Expired(s.now()):
+		return nil, errors.Join(errGone(), r.Close())
+	case obj.Archived:
+		return s.openArchived(ctx, id, &obj, r)
+	}
+	return &Version{Object: obj, ReaderAt: r, closer: r}, nil
+}
+
+// errGone says of an object whose time has come what is said of one that never
+// was, whether anybody has swept it yet or not.
+func errGone() error {
+	return mediastore.Errorf(mediastore.KindObjectNotFound, "Object not found")
+}
+
+// openArchived opens the bytes of a version that has been moved. What the engine
+// has of it is not needed then.
+func (s *Service) openArchived(ctx context.Context, id mediastore.ContainerID, obj *mediastore.Object, r io.Closer) (*Version, error) {
+	if err := r.Close(); err != nil {
+		return nil, err
+	}
+	if s.archive == nil {
+		return nil, &mediastore.Error{Op: "objects.open", Kind: mediastore.KindUnavailable, Message: "The object is archived, and the server has no cold tier at present"}
+	}
+	bytes, err := s.archive(ctx, mediastore.ArchiveName(id, obj.ETag), obj.Size)
+	if err != nil {
+		return nil, &mediastore.Error{Op: "objects.open", Kind: mediastore.KindUnavailable, Message: "The object is archived, and the cold tier does not answer", Err: err}
+	}
+	return &Version{Object: *obj, ReaderAt: bytes, closer: bytes}, nil
 }
 
 // Describe is Open without the bytes. The second result says that the object is
@@ -287,12 +358,16 @@ func (s *Service) Describe(ctx context.Context, id mediastore.ContainerID, path 
 		return f.object, true, nil
 	}
 	obj, err := s.engine.StatObject(ctx, id, path)
+	if err == nil && obj.Expired(s.now()) {
+		return mediastore.Object{}, false, errGone()
+	}
 	return obj, false, err
 }
 
 // Delete removes the current version. An upload under way is not one: it goes
 // on and stores its object when it ends.
 func (s *Service) Delete(ctx context.Context, id mediastore.ContainerID, path mediastore.Path, pre mediastore.Precondition) (mediastore.Object, error) {
+	pre.At = s.now()
 	return s.engine.DeleteObject(ctx, id, path, pre)
 }
 

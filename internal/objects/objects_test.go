@@ -33,7 +33,7 @@ func service(t *testing.T) *objects.Service {
 		t.Fatal(err)
 	}
 	quotas := objects.Quotas{Path: mediastore.DefaultPathLimits, ObjectSize: 1000, StreamingSize: 500, Uploads: 4}
-	return objects.New(e, quotas, func() time.Time { return epoch }, rand.Reader)
+	return objects.New(objects.Config{Engine: e, Quotas: quotas, Now: func() time.Time { return epoch }, Random: rand.Reader})
 }
 
 func put(s *objects.Service, path, body string, change ...func(*objects.PutRequest)) (mediastore.Object, error) {

@@ -31,7 +31,7 @@ func testContainerLife(t *testing.T, s *suite) {
 	s.wantKind("put into CREATING", s.tryPut(want.ID, "a", nil, "1", mediastore.Precondition{}), mediastore.KindContainerNotFound)
 	_, err = s.BeginDeleteContainer(s.ctx, account, "movies")
 	s.wantKind("delete of CREATING", err, mediastore.KindContainerInUse)
-	s.wantKind("remove of CREATING", s.RemoveContainer(s.ctx, account, "movies"), mediastore.KindContainerInUse)
+	s.wantKind("remove of CREATING", s.RemoveContainer(s.ctx, account, "movies", epoch), mediastore.KindContainerInUse)
 
 	_, err = s.UpdateContainer(s.ctx, account, "movies", func(c *mediastore.Container) error {
 		c.Status = mediastore.StatusActive
@@ -47,14 +47,14 @@ func testContainerLife(t *testing.T, s *suite) {
 	_, err = s.BeginDeleteContainer(s.ctx, account, "movies")
 	s.wantKind("second delete", err, mediastore.KindContainerInUse)
 	s.wantKind("put into DELETING", s.tryPut(want.ID, "a", nil, "1", mediastore.Precondition{}), mediastore.KindContainerNotFound)
-	if err := s.RemoveContainer(s.ctx, account, "movies"); err != nil {
+	if err := s.RemoveContainer(s.ctx, account, "movies", epoch); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Container(s.ctx, account, "movies")
 	s.wantKind("Container after removal", err, mediastore.KindContainerNotFound)
 	_, err = s.ContainerByID(s.ctx, want.ID)
 	s.wantKind("ContainerByID after removal", err, mediastore.KindContainerNotFound)
-	s.wantKind("second removal", s.RemoveContainer(s.ctx, account, "movies"), mediastore.KindContainerNotFound)
+	s.wantKind("second removal", s.RemoveContainer(s.ctx, account, "movies", epoch), mediastore.KindContainerNotFound)
 	s.active("movies") // the name is free again
 }
 

@@ -58,6 +58,28 @@ func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 		{"ListPages", testListPages},
 		{"ListAgainstModel", testListAgainstModel},
 		{"ConcurrentReplaceIsNeverTorn", testNeverTorn},
+		{"Transient", testTransient},
+		{"TransientIsNotListed", testTransientIsNotListed},
+		{"TransientAndLastingReplaceEachOther", testTransientAndLasting},
+		{"ExpiredCountsAsNone", testExpiredCountsAsNone},
+		{"TransientKeepsContainer", testTransientKeepsContainer},
+		{"DueObjects", testDueObjects},
+		{"DueObjectsFollowTheVersion", testDueObjectsFollow},
+		{"DueObjectsAgainstModel", testDueObjectsAgainstModel},
+		{"WalkObjects", testWalkObjects},
+		{"WalkObjectsAgainstModel", testWalkAgainstModel},
+		{"RemoveVersions", testRemoveVersions},
+		{"RemoveVersionsIsAtomicAgainstPuts", testRemoveVersionsAgainstPuts},
+		{"ArchiveVersion", testArchiveVersion},
+		{"ArchivedLeavesItsNameBehind", testArchivedLeftovers},
+		{"Leftovers", testLeftovers},
+		{"ObjectEvents", testObjectEvents},
+		{"ContainerEvents", testContainerEvents},
+		{"EventsAreReadInPages", testEventPages},
+		{"EventsOfConcurrentChanges", testConcurrentEvents},
+		{"WaitEvents", testWaitEvents},
+		{"TrimEvents", testTrimEvents},
+		{"Marks", testMarks},
 		{"CancelledContext", testCancelledContext},
 		{"ClosedEngine", testClosedEngine},
 	}
@@ -134,7 +156,12 @@ func (s *suite) write(u engine.Upload, p []byte) {
 
 // tryPut stores an object and returns what Commit said.
 func (s *suite) tryPut(id mediastore.ContainerID, path string, body []byte, etag string, pre mediastore.Precondition) error {
-	u, err := s.NewUpload(s.ctx, id, engine.UploadSpec{Path: mediastore.Path(path), Size: int64(len(body))})
+	return s.tryPutUntil(id, path, body, etag, time.Time{}, pre)
+}
+
+// tryPutUntil stores an object that expires, unless expires is zero.
+func (s *suite) tryPutUntil(id mediastore.ContainerID, path string, body []byte, etag string, expires time.Time, pre mediastore.Precondition) error {
+	u, err := s.NewUpload(s.ctx, id, engine.UploadSpec{Path: mediastore.Path(path), Size: int64(len(body)), ExpiresAt: expires})
 	if err != nil {
 		return err
 	}
@@ -142,8 +169,20 @@ func (s *suite) tryPut(id mediastore.ContainerID, path string, body []byte, etag
 	if _, err := u.Write(body); err != nil {
 		return err
 	}
-	return u.Commit(s.ctx, meta(etag), pre)
+	object := meta(etag)
+	object.ExpiresAt = expires
+	return u.Commit(s.ctx, object, pre)
 }
+
+// putUntil stores an object that expires so many seconds after the epoch.
+func (s *suite) putUntil(id mediastore.ContainerID, path string, body []byte, etag string, seconds int) {
+	s.Helper()
+	if err := s.tryPutUntil(id, path, body, etag, later(seconds), mediastore.Precondition{At: epoch}); err != nil {
+		s.Fatalf("put %s: %v", path, err)
+	}
+}
+
+func later(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 
 func (s *suite) put(id mediastore.ContainerID, path string, body []byte, etag string) {
 	s.Helper()

@@ -342,4 +342,13 @@ func testClosedEngine(t *testing.T, s *suite) {
 	if _, _, err := s.ListItems(s.ctx, id, "", engine.Position{}, 1); err == nil {
 		t.Error("ListItems succeeded on a closed engine")
 	}
+	if _, err := s.DueObjects(s.ctx, epoch, 1); err == nil {
+		t.Error("DueObjects succeeded on a closed engine")
+	}
+	if err := s.WaitEvents(s.ctx, 1<<40); err == nil {
+		t.Error("WaitEvents succeeded on a closed engine")
+	}
+	if err := s.SetMark(s.ctx, "a", []byte("1")); err == nil {
+		t.Error("SetMark succeeded on a closed engine")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"headwater/internal/engine"
 	"headwater/internal/mediastore"
@@ -114,6 +115,53 @@ func BenchmarkList1000(b *testing.B) {
 	}
 }
 
+// BenchmarkDueNothing looks for what is due after 100,000 versions have expired
+// and were removed, which is what a sweeper does most of the time.
+func BenchmarkDueNothing(b *testing.B) {
+	e := benchEngine(b)
+	for from := 0; from < 100_000; from += 1000 {
+		tx := newTxn(e.index.DB, 0)
+		for i := from; i < from+1000; i++ {
+			record := objectRecord{object: mediastore.Object{
+				Path: mediastore.Path(fmt.Sprintf("live/segment-%06d.ts", i)), ETag: "1",
+				ExpiresAt: testEpoch.Add(time.Duration(i) * time.Millisecond),
+			}}
+			op := &putObject{id: testID, record: record, value: record.encode()}
+			if err := op.apply(tx); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := e.index.commit(tx.batch); err != nil {
+			b.Fatal(err)
+		}
+		tx.batch.Close()
+	}
+	if removed := sweep(b, e, 1000); removed != 100_000 {
+		b.Fatalf("%d were removed", removed)
+	}
+	later := testEpoch.Add(1000 * time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		if due, err := e.DueObjects(context.Background(), later, 500); err != nil || len(due) != 0 {
+			b.Fatal(due, err)
+		}
+	}
+}
+
+// BenchmarkDue500 finds a full page of what is due.
+func BenchmarkDue500(b *testing.B) {
+	e := benchEngine(b)
+	for i := range 1000 {
+		putUntil(b, e, mediastore.Path(fmt.Sprintf("live/segment-%06d.ts", i)), 100, i)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if due, err := e.DueObjects(context.Background(), testEpoch.Add(time.Hour), 500); err != nil || len(due) != 500 {
+			b.Fatal(due, err)
+		}
+	}
+}
+
 // BenchmarkOpen opens a store of 100,000 objects.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
@@ -138,7 +186,7 @@ func BenchmarkOpen(b *testing.B) {
 func fillFolder(b *testing.B, e *Engine, folder mediastore.Folder, n int) {
 	b.Helper()
 	for from := 0; from < n; from += 1000 {
-		tx := newTxn(e.index.DB)
+		tx := newTxn(e.index.DB, 0)
 		for i := from; i < min(n, from+1000); i++ {
 			record := objectRecord{object: mediastore.Object{
 				Path: folder.Join(fmt.Sprintf("segment-%06d.ts", i)), ETag: "0123456789abcdef", Size: 100,

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -18,8 +19,9 @@ const maxProblems = 100
 
 // check walks the whole index and reports what contradicts itself: folders whose
 // counts are not those of their items, containers that are known by one key
-// only, extents that overlap or lie outside their volume, live bytes that do not
-// add up. When bodies is true it also reads every body and holds it against its
+// only, transient versions that have no expiry or are items as well, events that
+// cannot be read, extents that overlap or lie outside their volume, live bytes
+// that do not add up. When bodies is true it also reads every body and holds it against its
 // checksums. The store should be quiet: a volume that is removed meanwhile is
 // reported as missing.
 func (e *Engine) check(bodies bool) error {
@@ -30,7 +32,10 @@ func (e *Engine) check(bodies bool) error {
 	snapshot := e.index.NewSnapshot()
 	defer snapshot.Close()
 	c := &checker{engine: e, r: snapshot, bodies: bodies, spans: make(map[volumeID][]span)}
-	for _, step := range []func() error{c.checkContainers, c.checkIDs, c.checkRoots, c.checkItems, c.checkVolumes} {
+	for _, step := range []func() error{
+		c.checkContainers, c.checkIDs, c.checkRoots, c.checkItems, c.checkTransient, c.checkExpiries,
+		c.checkEvents, c.checkLeftovers, c.checkVolumes,
+	} {
 		if err := step(); err != nil {
 			c.problems = append(c.problems, err)
 		}
@@ -115,13 +120,8 @@ func (c *checker) checkRoots() error {
 
 // checkNotEmpty: a folder that is counted must have items.
 func (c *checker) checkNotEmpty(id mediastore.ContainerID, folder mediastore.Folder) error {
-	found := false
-	prefix := levelPrefix(id, folder)
-	err := scan(c.r, prefix, prefix, func([]byte, *pebble.Iterator) (bool, error) {
-		found = true
-		return false, nil
-	})
-	if err == nil && !found {
+	empty, err := isEmpty(c.r, levelPrefix(id, folder))
+	if err == nil && empty {
 		err = c.report("folder %q of %s: has an entry and no items", folder, id)
 	}
 	return err
@@ -140,7 +140,7 @@ func (c *checker) checkItems() error {
 		if it.isDir {
 			return c.checkNotEmpty(it.id, mediastore.Folder(it.folder.Join(it.name)))
 		}
-		return c.checkObject(it, value)
+		return c.checkItem(it, value)
 	})
 	if err != nil {
 		return err
@@ -158,8 +158,13 @@ func (c *checker) enterLevel(it item) error {
 		return err
 	}
 	c.level = level{id: it.id, folder: it.folder}
-	if o, err := lookupOwner(c.r, it.id); err != nil || o.status != mediastore.StatusActive {
-		return c.report("folder %q: its container %s has the status %q (%v)", it.folder, it.id, o.status, err)
+	return c.checkHolder(it.id, it.folder.Join(it.name))
+}
+
+// checkHolder: what holds a version is an ACTIVE container.
+func (c *checker) checkHolder(id mediastore.ContainerID, path mediastore.Path) error {
+	if o, err := lookupOwner(c.r, id); err != nil || o.status != mediastore.StatusActive {
+		return c.report("%q: its container %s has the status %q (%v)", path, id, o.status, err)
 	}
 	return nil
 }
@@ -176,22 +181,94 @@ func (c *checker) leaveLevel() error {
 	return nil
 }
 
-func (c *checker) checkObject(it item, value []byte) error {
+func (c *checker) checkItem(it item, value []byte) error {
+	path := it.folder.Join(it.name)
+	record, err := c.checkObject(it.id, path, value)
+	if err == nil && record.transient() {
+		err = c.report("object %s/%s: is an item and expires", it.id, path)
+	}
+	return err
+}
+
+// checkTransient: a transient version is no item, and has its place among what
+// expires.
+func (c *checker) checkTransient() error {
+	return c.table(tableTransient, func(key, value []byte) error {
+		id, path, err := parseTransientKey(key)
+		if err != nil {
+			return c.report("%w", err)
+		}
+		record, err := c.checkObject(id, path, value)
+		if err != nil {
+			return err
+		}
+		if !record.transient() || !c.has(expiryKey(record.object.ExpiresAt, id, path)) {
+			err = c.report("object %s/%s: expires at %v and is not noted there", id, path, record.object.ExpiresAt)
+		}
+		if c.has(objectKey(id, path)) {
+			err = errors.Join(err, c.report("object %s/%s: there are two", id, path))
+		}
+		return errors.Join(err, c.checkHolder(id, path))
+	})
+}
+
+// checkExpiries is the reverse: what is to expire is a version that does then.
+func (c *checker) checkExpiries() error {
+	return c.table(tableExpiry, func(key, _ []byte) error {
+		due, err := lookupDue(c.r, key)
+		if err != nil {
+			return c.report("expiry: %w", err)
+		}
+		if !bytes.Equal(expiryKey(due.Object.ExpiresAt, due.Container, due.Object.Path), key) {
+			return c.report("expiry %q: the version expires at %v", key, due.Object.ExpiresAt)
+		}
+		return nil
+	})
+}
+
+func (c *checker) has(key []byte) bool {
+	_, found, err := lookup(c.r, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	return err == nil && found
+}
+
+func (c *checker) checkEvents() error {
+	return c.table(tableEvents, func(key, value []byte) error {
+		if _, err := parseEventKey(key); err != nil {
+			return c.report("%w", err)
+		}
+		if _, err := decodeEvent(value); err != nil {
+			return c.report("event %x: %w", key, err)
+		}
+		return nil
+	})
+}
+
+func (c *checker) checkLeftovers() error {
+	return c.table(tableLeftovers, func(key, value []byte) error {
+		if _, err := decodeTime(value); err != nil {
+			return c.report("leftover %q: %w", key, err)
+		}
+		return nil
+	})
+}
+
+// checkObject checks what holds for every version, and takes note of its extents.
+func (c *checker) checkObject(id mediastore.ContainerID, path mediastore.Path, value []byte) (objectRecord, error) {
 	record, err := withBody(value)
 	if err != nil {
-		return c.report("object %s/%s: %w", it.id, it.folder.Join(it.name), err)
+		return record, c.report("object %s/%s: %w", id, path, err)
 	}
+	record.object.Path = path
 	for _, x := range record.extents {
 		c.spans[x.volume] = append(c.spans[x.volume], span{x.offset, x.offset + footprint(x.length), x.offset + x.length + blocks(x.length)*sumSize})
 	}
-	if !c.bodies {
-		return nil
+	if !c.bodies || record.object.Archived {
+		return record, nil
 	}
-	record.object.Path = it.folder.Join(it.name)
 	if err := c.readBody(record); err != nil {
-		return c.report("object %s/%s: %w", it.id, record.object.Path, err)
+		return record, c.report("object %s/%s: %w", id, path, err)
 	}
-	return nil
+	return record, nil
 }
 
 func (c *checker) readBody(record objectRecord) error {

@@ -1,11 +1,16 @@
 package logstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/internal/event"
+	"headwater/internal/mediastore"
 )
 
 // The bounds of one group. A request that is alone is always taken.
@@ -41,13 +46,19 @@ type request struct {
 type committer struct {
 	index   *index
 	volumes *volumes
+	events  *eventLog
 	queue   chan *request
 	stopped chan struct{}
-	groups  atomic.Int64 // for tests
+	onGroup func(operations int) // may be nil
+
+	groups, operations, bytes atomic.Int64
 }
 
-func newCommitter(x *index, vs *volumes) *committer {
-	c := &committer{index: x, volumes: vs, queue: make(chan *request, maxGroup), stopped: make(chan struct{})}
+func newCommitter(x *index, vs *volumes, events *eventLog, onGroup func(int)) *committer {
+	c := &committer{
+		index: x, volumes: vs, events: events, onGroup: onGroup,
+		queue: make(chan *request, maxGroup), stopped: make(chan struct{}),
+	}
 	go c.run()
 	return c
 }
@@ -96,14 +107,14 @@ func (c *committer) gather(first *request) (group []*request, rest *request, ok 
 		}
 	}
 	group = append(group, first)
-	bytes := first.bytes
+	size := first.bytes
 	for len(group) < maxGroup {
 		select {
 		case r, open := <-c.queue:
 			if !open {
 				return group, nil, true
 			}
-			if bytes += r.bytes; bytes > maxGroupBytes {
+			if size += r.bytes; size > maxGroupBytes {
 				return group, r, true
 			}
 			group = append(group, r)
@@ -117,9 +128,8 @@ func (c *committer) gather(first *request) (group []*request, rest *request, ok 
 // commit makes a group durable and answers everyone in it. Also a refusal waits:
 // it may rest on a change of the same group, and is only true when that is.
 func (c *committer) commit(group []*request) {
-	c.groups.Add(1)
 	c.syncVolumes(group)
-	tx := newTxn(c.index.DB)
+	tx := newTxn(c.index.DB, 0)
 	defer tx.batch.Close()
 	for _, r := range group {
 		if r.err == nil {
@@ -127,8 +137,18 @@ func (c *committer) commit(group []*request) {
 		}
 	}
 	err := c.commitIndex(tx)
+	c.count(group, tx)
 	for _, r := range group {
 		r.done <- cmp.Or(err, r.err)
+	}
+}
+
+func (c *committer) count(group []*request, tx *txn) {
+	c.groups.Add(1)
+	c.operations.Add(int64(len(group)))
+	c.bytes.Add(int64(tx.batch.Len()))
+	if c.onGroup != nil {
+		c.onGroup(len(group))
 	}
 }
 
@@ -155,7 +175,8 @@ func (c *committer) syncOnce(v *volume, outcome map[*volume]error) error {
 	return err
 }
 
-// commitIndex makes the batch durable and tells the volumes what has changed.
+// commitIndex makes the batch durable and tells the rest of the engine what has
+// changed.
 func (c *committer) commitIndex(tx *txn) error {
 	emptied, err := tx.settleVolumes()
 	if err != nil {
@@ -170,15 +191,22 @@ func (c *committer) commitIndex(tx *txn) error {
 	for id, empty := range emptied {
 		c.volumes.setEmpty(id, empty)
 	}
+	c.volumes.live.Add(tx.liveChange())
+	c.events.publish(tx.position)
+	if tx.earliest != nil {
+		c.index.expiries.lower(tx.earliest)
+	}
 	return nil
 }
 
 // txn is the change that a group makes: a batch that reads see, and how many
 // bytes it adds to and takes from each volume.
 type txn struct {
-	batch *pebble.Batch
-	live  map[volumeID]*volumeChange
-	err   error // the first failure of a write to the batch
+	batch    *pebble.Batch
+	live     map[volumeID]*volumeChange
+	position uint64 // of the last event
+	earliest []byte // the lowest key that was added to the table of expiries
+	err      error  // the first failure of a write to the batch
 }
 
 type volumeChange struct {
@@ -186,8 +214,10 @@ type volumeChange struct {
 	bytes int64
 }
 
-func newTxn(db *pebble.DB) *txn {
-	return &txn{batch: db.NewIndexedBatch(), live: make(map[volumeID]*volumeChange)}
+// newTxn begins a change after the event at a position. When the change fails,
+// nobody has seen the positions that it gave, and they are given again.
+func newTxn(db *pebble.DB, position uint64) *txn {
+	return &txn{batch: db.NewIndexedBatch(), live: make(map[volumeID]*volumeChange), position: position}
 }
 
 func (tx *txn) set(key, value []byte) { tx.note(tx.batch.Set(key, value, nil)) }
@@ -221,6 +251,55 @@ func (tx *txn) change(id volumeID) *volumeChange {
 		tx.live[id] = change
 	}
 	return change
+}
+
+func (tx *txn) liveChange() (bytes int64) {
+	for _, change := range tx.live {
+		bytes += change.bytes
+	}
+	return bytes
+}
+
+// letGo accounts for the bytes of a version that is not current any more.
+func (tx *txn) letGo(id mediastore.ContainerID, old *objectRecord, at time.Time) {
+	tx.vacate(old.extents)
+	if old.object.Archived {
+		tx.set(leftoverKey(mediastore.ArchiveName(id, old.object.ETag)), encodeTime(at))
+	}
+}
+
+// deleteRecord deletes a version's record, and its place among what expires.
+func (tx *txn) deleteRecord(id mediastore.ContainerID, old *objectRecord) {
+	tx.delete(old.key(id))
+	if old.transient() {
+		tx.delete(expiryKey(old.object.ExpiresAt, id, old.object.Path))
+	}
+}
+
+// expire gives a transient version its place among what expires.
+func (tx *txn) expire(id mediastore.ContainerID, o *mediastore.Object) {
+	key := expiryKey(o.ExpiresAt, id, o.Path)
+	if tx.earliest == nil || bytes.Compare(key, tx.earliest) < 0 {
+		tx.earliest = key
+	}
+	tx.set(key, nil)
+}
+
+func (tx *txn) emitContainer(c *mediastore.Container, kind event.Kind, at time.Time) {
+	tx.emit(event.Event{Kind: kind, Time: at, Account: c.Account, Container: c.Name, ContainerID: c.ID})
+}
+
+func (tx *txn) emitObject(o owner, id mediastore.ContainerID, kind event.Kind, object *mediastore.Object, at time.Time) {
+	tx.emit(event.Event{
+		Kind: kind, Time: at, Account: o.account, Container: o.name, ContainerID: id,
+		Path: object.Path, ETag: object.ETag, Size: object.Size,
+	})
+}
+
+// emit gives an event the next position.
+func (tx *txn) emit(ev event.Event) {
+	tx.position++
+	tx.set(eventKey(tx.position), encodeEvent(&ev))
 }
 
 // settleVolumes writes the records of the volumes that the group has touched. It

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -48,6 +50,9 @@ func (op *createContainer) apply(tx *txn) error {
 	}
 	tx.set(containerKey(c.Account, c.Name), op.record)
 	tx.set(idKey(c.ID), ownerOf(c).encode())
+	if c.Status == mediastore.StatusActive {
+		tx.emitContainer(c, event.ContainerCreated, c.CreatedAt)
+	}
 	return nil
 }
 
@@ -188,6 +193,9 @@ func (op *replaceContainer) apply(tx *txn) error {
 	}
 	tx.set(containerKey(c.Account, c.Name), op.record)
 	tx.set(idKey(c.ID), ownerOf(c).encode())
+	if current.Status != mediastore.StatusActive && c.Status == mediastore.StatusActive {
+		tx.emitContainer(c, event.ContainerCreated, c.CreatedAt)
+	}
 	return nil
 }
 
@@ -205,7 +213,7 @@ func (e *Engine) BeginDeleteContainer(ctx context.Context, account mediastore.Ac
 }
 
 // beginDelete is atomic against uploads because they commit through the same
-// committer: those before it are counted in the root, those after it find the
+// committer: it sees what those before it have stored, and those after it find the
 // new status.
 type beginDelete struct {
 	account   mediastore.AccountID
@@ -233,24 +241,39 @@ func (op *beginDelete) apply(tx *txn) error {
 
 func checkEmpty(tx *txn, id mediastore.ContainerID) error {
 	n, _, err := lookup(tx.batch, countKey(id, ""), decodeCount)
-	if err == nil && n > 0 {
+	empty := n == 0
+	if err == nil && empty {
+		empty, err = isEmpty(tx.batch, transientPrefix(id, 0))
+	}
+	if err == nil && !empty {
 		err = mediastore.Errorf(mediastore.KindContainerInUse, "The container is not empty: delete its objects first")
 	}
 	return err
 }
 
+// isEmpty reports whether no key begins with prefix.
+func isEmpty(r pebble.Reader, prefix []byte) (bool, error) {
+	empty := true
+	err := scan(r, prefix, prefix, func([]byte, *pebble.Iterator) (bool, error) {
+		empty = false
+		return false, nil
+	})
+	return empty, err
+}
+
 // RemoveContainer implements engine.Containers.
-func (e *Engine) RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName) error {
+func (e *Engine) RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, at time.Time) error {
 	if err := e.enter(ctx); err != nil {
 		return err
 	}
 	defer e.exit()
-	return e.committer.submit(ctx, &removeContainer{account, name}, 0)
+	return e.committer.submit(ctx, &removeContainer{account, name, at}, 0)
 }
 
 type removeContainer struct {
 	account mediastore.AccountID
 	name    mediastore.ContainerName
+	at      time.Time
 }
 
 func (op *removeContainer) apply(tx *txn) error {
@@ -266,5 +289,6 @@ func (op *removeContainer) apply(tx *txn) error {
 	}
 	tx.delete(containerKey(c.Account, c.Name))
 	tx.delete(idKey(c.ID))
+	tx.emitContainer(&c, event.ContainerRemoved, op.at)
 	return nil
 }

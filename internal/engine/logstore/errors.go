@@ -16,6 +16,8 @@ var (
 	ErrFormat = errors.New("unknown format")
 )
 
+var errArchived = errors.New("the bytes are in the cold tier, not in the store")
+
 // ioError classifies an error of the disk or the index. An error that has been
 // classified stays as it is.
 func ioError(op string, err error) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"headwater/internal/engine"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -155,6 +156,10 @@ func TestFailedDeleteKeepsTheVolume(t *testing.T) {
 	broken.over.Store(false)
 	if _, err := e.DeleteObject(t.Context(), testID, "a", mediastore.Precondition{}); err == nil {
 		t.Error("a delete was acknowledged that is not in the log")
+	}
+	events, err := e.ReadEvents(t.Context(), 0, 10)
+	if err != nil || len(events) != 3 || events[2].Kind != event.ObjectUpdated {
+		t.Errorf("of a container, two puts and a failed delete there are the events %+v, %v", events, err)
 	}
 	e.volumes.removals.Wait()
 	if got := strings.Join(volumeFiles(t, fs), " "); got != "00000000.vol 00000001.vol" {

@@ -12,8 +12,13 @@ import (
 	"headwater/internal/mediastore"
 )
 
-// format is what the file FORMAT says.
-const format = "headwater logstore 1\n"
+// What the file FORMAT says. All that is in a store of formatBefore means the same
+// in format, so it is only renamed: from then on, who knows the older one alone
+// must keep away.
+const (
+	format       = "headwater logstore 2\n"
+	formatBefore = "headwater logstore 1\n"
+)
 
 // checkFormat compares the format of the directory with ours, or notes ours in a
 // new one. That is done before there is an index, so a directory with an index
@@ -25,8 +30,10 @@ func checkFormat(fsys vfs.FS, dir string) error {
 		return initDir(fsys, dir)
 	case err != nil:
 		return err
+	case found == formatBefore:
+		return writeFormat(fsys, dir)
 	case found != format:
-		return errFormat(dir, fmt.Sprintf("is of format %q, this version knows %q only",
+		return errFormat(dir, fmt.Sprintf("is of format %q, this version knows %q and the one before",
 			strings.TrimSpace(found), strings.TrimSpace(format)))
 	}
 	return nil
@@ -41,11 +48,16 @@ func errFormat(dir, problem string) error {
 	}
 }
 
-// initDir writes the format and makes it and the directory durable.
+// initDir notes the format in a new directory.
 func initDir(fsys vfs.FS, dir string) error {
 	if _, err := fsys.Stat(fsys.PathJoin(dir, "index")); err == nil {
 		return errFormat(dir, "has an index and no file FORMAT")
 	}
+	return writeFormat(fsys, dir)
+}
+
+// writeFormat writes the format and makes it and the directory durable.
+func writeFormat(fsys vfs.FS, dir string) error {
 	temporary := fsys.PathJoin(dir, "FORMAT.new")
 	if err := writeSynced(fsys, temporary, format); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/internal/engine"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -32,9 +33,10 @@ func testContainer() mediastore.Container {
 // version is what a path is to hold: a body that follows from seed and size, or
 // nothing.
 type version struct {
-	absent bool
-	seed   uint64
-	size   int
+	absent   bool
+	archived bool // the body is elsewhere
+	seed     uint64
+	size     int
 }
 
 func (v version) etag() mediastore.ETag { return mediastore.ETag(fmt.Sprintf("%d-%d", v.seed, v.size)) }
@@ -115,7 +117,7 @@ func (h *history) put(ctx context.Context, e *Engine, path mediastore.Path, v ve
 		spec.Size = -1
 	}
 	if random.IntN(3) == 0 {
-		spec.ExpiresAt = testEpoch
+		spec.ExpiresAt = testEpoch.Add(time.Duration(random.IntN(30)) * time.Second)
 	}
 	u, err := e.NewUpload(ctx, testID, spec)
 	if err != nil {
@@ -133,8 +135,8 @@ func (h *history) put(ctx context.Context, e *Engine, path mediastore.Path, v ve
 		return nil // change our mind
 	}
 	h.begin(path, v)
-	object := mediastore.Object{ETag: v.etag(), ContentType: "video/mp4", LastModified: testEpoch}
-	if err := u.Commit(ctx, object, mediastore.Precondition{}); err != nil {
+	object := mediastore.Object{ETag: v.etag(), ContentType: "video/mp4", LastModified: testEpoch, ExpiresAt: spec.ExpiresAt}
+	if err := u.Commit(ctx, object, mediastore.Precondition{At: testEpoch.Add(-1)}); err != nil {
 		return err
 	}
 	h.ack(path)
@@ -143,7 +145,7 @@ func (h *history) put(ctx context.Context, e *Engine, path mediastore.Path, v ve
 
 func (h *history) remove(ctx context.Context, e *Engine, path mediastore.Path) error {
 	h.begin(path, version{absent: true})
-	_, err := e.DeleteObject(ctx, testID, path, mediastore.Precondition{})
+	_, err := e.DeleteObject(ctx, testID, path, mediastore.Precondition{At: testEpoch.Add(-1)})
 	if err != nil && !mediastore.IsKind(err, mediastore.KindObjectNotFound) {
 		return err
 	}
@@ -151,11 +153,57 @@ func (h *history) remove(ctx context.Context, e *Engine, path mediastore.Path) e
 	return nil
 }
 
+// sweep removes the version that was acknowledged last.
+func (h *history) sweep(ctx context.Context, e *Engine, path mediastore.Path) error {
+	v := h.last(path)
+	if v.absent {
+		return nil
+	}
+	h.begin(path, version{absent: true})
+	_, err := e.RemoveVersions(ctx, testID, []engine.VersionID{{Path: path, ETag: v.etag()}}, testEpoch, false)
+	if err != nil {
+		return err
+	}
+	h.ack(path)
+	return nil
+}
+
+// archive takes the bytes of the version that was acknowledged last away.
+func (h *history) archive(ctx context.Context, e *Engine, path mediastore.Path) error {
+	v := h.last(path)
+	if v.absent {
+		return nil
+	}
+	v.archived = true
+	h.begin(path, v)
+	if err := e.ArchiveVersion(ctx, testID, engine.VersionID{Path: path, ETag: v.etag()}, true); err != nil {
+		return err
+	}
+	h.ack(path)
+	return nil
+}
+
+// last is the version that was tried last, when it was acknowledged.
+func (h *history) last(path mediastore.Path) version {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.mu.paths[path]
+	if t == nil || t.acked != len(t.versions)-1 {
+		return version{absent: true}
+	}
+	return t.versions[t.acked]
+}
+
 // step does one random thing to one of the paths of a writer.
 func (h *history) step(ctx context.Context, e *Engine, writer string, random *rand.Rand) error {
 	path := mediastore.Path(fmt.Sprintf("%s/%d/%d", writer, random.IntN(2), random.IntN(3)))
-	if random.IntN(4) == 0 {
+	switch random.IntN(12) {
+	case 0, 1, 2:
 		return h.remove(ctx, e, path)
+	case 3:
+		return h.sweep(ctx, e, path)
+	case 4:
+		return h.archive(ctx, e, path)
 	}
 	sizes := []int{0, 100, 3000, 30_000, 30_000, 40_000, 70_000, 300_000}
 	v := version{seed: random.Uint64N(1 << 24), size: sizes[random.IntN(len(sizes))]}
@@ -168,11 +216,41 @@ func verify(t testing.TB, e *Engine, possible map[mediastore.Path][]version) {
 	if err := e.check(true); err != nil {
 		t.Errorf("check: %v", err)
 	}
+	last, err := lastEvents(t.Context(), e)
+	if err != nil {
+		t.Errorf("events: %v", err)
+	}
 	for path, versions := range possible {
 		if err := verifyPath(t, e, path, versions); err != nil {
 			t.Errorf("%s: %v; possible are %+v", path, err, versions)
 		}
+		if err := verifyEvent(t.Context(), e, path, last[path]); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
+}
+
+// lastEvents returns the newest event of each path.
+func lastEvents(ctx context.Context, e *Engine) (map[mediastore.Path]event.Event, error) {
+	all, err := e.ReadEvents(ctx, 0, 1_000_000)
+	last := make(map[mediastore.Path]event.Event)
+	for _, ev := range all {
+		last[ev.Path] = ev
+	}
+	return last, err
+}
+
+// verifyEvent: what a path holds is what its last event says, so no change is
+// without its event and no event without its change.
+func verifyEvent(ctx context.Context, e *Engine, path mediastore.Path, last event.Event) error {
+	o, err := e.StatObject(ctx, testID, path)
+	switch {
+	case err != nil && (last.Kind == 0 || last.Kind == event.ObjectRemoved):
+		return nil
+	case err == nil && last.Kind == event.ObjectUpdated && last.ETag == o.ETag:
+		return nil
+	}
+	return fmt.Errorf("is %q (error: %w), and the last event is %+v", o.ETag, err, last)
 }
 
 func verifyPath(t testing.TB, e *Engine, path mediastore.Path, versions []version) error {
@@ -190,16 +268,28 @@ func verifyPath(t testing.TB, e *Engine, path mediastore.Path, versions []versio
 		return errors.New("is lost")
 	}
 	defer r.Close()
+	if r.Object().Archived {
+		return verifyArchived(r.Object().ETag, versions)
+	}
 	body, err := io.ReadAll(io.NewSectionReader(r, 0, r.Object().Size))
 	if err != nil {
 		return err
 	}
 	for _, v := range versions {
-		if !v.absent && v.etag() == r.Object().ETag && bytes.Equal(v.body(), body) {
+		if !v.absent && !v.archived && v.etag() == r.Object().ETag && bytes.Equal(v.body(), body) {
 			return nil
 		}
 	}
 	return fmt.Errorf("holds %s, %d bytes, which it should not", r.Object().ETag, len(body))
+}
+
+func verifyArchived(etag mediastore.ETag, versions []version) error {
+	for _, v := range versions {
+		if v.archived && v.etag() == etag {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is archived, which it should not be", etag)
 }
 
 // mustPut makes the test's container when there is none and puts an object.

@@ -15,15 +15,16 @@ import (
 // index is Pebble with what keeps a failure of its disk from being ours.
 type index struct {
 	*pebble.DB
-	fuse    *fuse
-	backlog *backlog
+	fuse     *fuse
+	backlog  *backlog
+	expiries *floor
 }
 
 // openIndex opens Pebble behind a fuse. The format of its files is pinned, so
 // that a newer Pebble does not move a store out of reach of an older Headwater
 // unasked.
 func openIndex(dir string, o *Options) (*index, error) {
-	x := &index{fuse: &fuse{FS: o.FS, log: o.Log}, backlog: newBacklog(o.memTableSize, o.Log)}
+	x := &index{fuse: &fuse{FS: o.FS, log: o.Log}, backlog: newBacklog(o.memTableSize, o.Log), expiries: newFloor()}
 	db, err := pebble.Open(dir, x.options(o))
 	if x.fuse.blown() {
 		if err == nil {
@@ -142,32 +143,49 @@ func withBody(b []byte) (objectRecord, error) {
 	return r, err
 }
 
-// lookupObject finds the current version at a path.
-func lookupObject(r pebble.Reader, id mediastore.ContainerID, path mediastore.Path, decode func([]byte) (objectRecord, error)) (objectRecord, error) {
-	record, found, err := lookup(r, objectKey(id, path), decode)
+// lookupVersion finds the current version at a path, which lies in one of two
+// tables. r must not change between the two looks, or a version that moves from
+// one to the other can be missed.
+func lookupVersion(r pebble.Reader, id mediastore.ContainerID, path mediastore.Path, decode func([]byte) (objectRecord, error)) (record objectRecord, found bool, err error) {
+	record, found, err = lookup(r, objectKey(id, path), decode)
 	if err == nil && !found {
-		err = errNoObject()
+		record, found, err = lookup(r, transientKey(id, path), decode)
 	}
 	record.object.Path = path
-	return record, err
+	return record, found, err
 }
 
-// explainMissing turns the absence of an object into that of its container, when
-// that is what is missing.
-func explainMissing(r pebble.Reader, id mediastore.ContainerID, err error) error {
-	if !mediastore.IsKind(err, mediastore.KindObjectNotFound) {
-		return err
+// current finds the current version at a path. Only who does not find it at once
+// pays for a snapshot.
+func (x *index) current(id mediastore.ContainerID, path mediastore.Path, decode func([]byte) (objectRecord, error)) (objectRecord, error) {
+	record, found, err := lookupVersion(x, id, path, decode)
+	if err != nil || found {
+		return record, err
 	}
-	if _, missing := lookupOwner(r, id); missing != nil {
-		return missing
+	snapshot := x.NewSnapshot()
+	defer snapshot.Close()
+	record, found, err = lookupVersion(snapshot, id, path, decode)
+	if err != nil || found {
+		return record, err
 	}
-	return err
+	if _, err := lookupOwner(snapshot, id); err != nil {
+		return record, err
+	}
+	return record, errNoObject()
 }
 
 // scan calls visit for every key that begins with prefix, from the given key on,
 // until visit returns false.
 func scan(r pebble.Reader, prefix, from []byte, visit func(key []byte, it *pebble.Iterator) (bool, error)) error {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: afterPrefix(prefix)})
+	return scanRange(r, from, afterPrefix(prefix), visit)
+}
+
+// scanRange does so for every key from one on and before another.
+func scanRange(r pebble.Reader, from, to []byte, visit func(key []byte, it *pebble.Iterator) (bool, error)) error {
+	if bytes.Compare(from, to) >= 0 {
+		return nil
+	}
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return ioError("logstore.scan", err)
 	}

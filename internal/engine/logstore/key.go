@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"headwater/internal/mediastore"
 )
@@ -15,7 +16,12 @@ const (
 	tableIDs        = 'i' // container ID            -> status and owner
 	tableRoots      = 'n' // container ID            -> number of items in the root
 	tableItems      = 'o' // ID folder 0x00 name kind -> object record, or number of items
+	tableTransient  = 't' // ID path                 -> object record of a transient version
+	tableExpiry     = 'x' // moment ID path          -> nothing: one for each transient version
 	tableVolumes    = 'v' // volume, big-endian      -> volume record
+	tableEvents     = 'e' // position, big-endian    -> event record
+	tableLeftovers  = 'g' // name                    -> since when
+	tableMarks      = 'm' // name                    -> value
 )
 
 // kindFolder and kindObject end an item's key. They are lower than any byte of a
@@ -52,6 +58,44 @@ func objectKey(id mediastore.ContainerID, path mediastore.Path) []byte {
 	folder, name := path.Split()
 	return append(append(levelPrefix(id, folder), name...), kindObject)
 }
+
+func transientKey(id mediastore.ContainerID, path mediastore.Path) []byte {
+	return append(transientPrefix(id, len(path)), path...)
+}
+
+// transientPrefix is what the keys of a container's transient versions begin
+// with. It has room for so many bytes more.
+func transientPrefix(id mediastore.ContainerID, room int) []byte {
+	key := make([]byte, 0, 1+len(id)+room)
+	return append(append(key, tableTransient), id...)
+}
+
+// momentSize is how many bytes appendMoment appends.
+const momentSize = 12
+
+// appendMoment appends a time so that the order of the bytes is that of time:
+// Unix seconds with the sign turned round, and nanoseconds, both big-endian.
+func appendMoment(b []byte, t time.Time) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(t.Unix())^(1<<63))
+	return binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond()))
+}
+
+// expiryPrefix is what the keys of all that expires at a moment begin with.
+func expiryPrefix(t time.Time) []byte {
+	return appendMoment(append(make([]byte, 0, 1+momentSize+64), tableExpiry), t)
+}
+
+func expiryKey(t time.Time, id mediastore.ContainerID, path mediastore.Path) []byte {
+	return append(append(expiryPrefix(t), id...), path...)
+}
+
+func eventKey(position uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{tableEvents}, position)
+}
+
+func leftoverKey(name string) []byte { return append([]byte{tableLeftovers}, name...) }
+
+func markKey(name string) []byte { return append([]byte{tableMarks}, name...) }
 
 // countKey is where the number of items directly in a folder is kept: in the
 // folder's own entry one level up, or in a table of its own for the root.
@@ -94,6 +138,33 @@ func parseItemKey(key []byte) (item, error) {
 		name:   string(rest[:len(rest)-1]),
 		isDir:  rest[len(rest)-1] == kindFolder,
 	}, nil
+}
+
+// parseTransientKey is the reverse of transientKey.
+func parseTransientKey(key []byte) (mediastore.ContainerID, mediastore.Path, error) {
+	const idEnd = 1 + mediastore.ContainerIDLength
+	if len(key) <= idEnd || key[0] != tableTransient {
+		return "", "", fmt.Errorf("%q is not a transient version's key", key)
+	}
+	return mediastore.ContainerID(key[1:idEnd]), mediastore.Path(key[idEnd:]), nil
+}
+
+// parseExpiryKey returns the version that an entry of the queue stands for. Its
+// moment can be had by making the key again.
+func parseExpiryKey(key []byte) (mediastore.ContainerID, mediastore.Path, error) {
+	const idBegin = 1 + momentSize
+	const idEnd = idBegin + mediastore.ContainerIDLength
+	if len(key) <= idEnd || key[0] != tableExpiry {
+		return "", "", fmt.Errorf("%q is not an expiry's key", key)
+	}
+	return mediastore.ContainerID(key[idBegin:idEnd]), mediastore.Path(key[idEnd:]), nil
+}
+
+func parseEventKey(key []byte) (uint64, error) {
+	if len(key) != 9 || key[0] != tableEvents {
+		return 0, fmt.Errorf("%q is not an event's key", key)
+	}
+	return binary.BigEndian.Uint64(key[1:]), nil
 }
 
 func parseVolumeKey(key []byte) (volumeID, error) {

@@ -3,22 +3,27 @@
 //
 // # Where what is
 //
-// The truth is an ordered index (Pebble): containers, folders and one record per
-// object, in which a small body lies whole. Larger bodies are bytes in volumes,
-// append-only files that know nothing of what they hold. docs/format-logstore.md
-// has the bytes of all of it.
+// The truth is an ordered index (Pebble): containers, folders, the log of events
+// and one record per object, in which a small body lies whole. Larger bodies are
+// bytes in volumes, append-only files that know nothing of what they hold.
+// docs/format-logstore.md has the bytes of all of it.
 //
 //	logstore.go    Engine, Open, Close
 //	containers.go  the contract's Containers, and the operations behind them
 //	objects.go     the contract's Objects, likewise
+//	sweeping.go    the contract's Sweeping, likewise
+//	events.go      the contract's Events and Marks, likewise
 //	upload.go      a body on its way into a volume
 //	reader.go      an open version
 //	commit.go      the one committer: groups, order, truth after failures
 //	volume.go      volume files: room, handles, removal
 //	extent.go      blocks and their checksums
+//	expiry.go      where the search for what is due begins
 //	index.go       Pebble: opening, reading
 //	fuse.go, backlog.go  what happens when Pebble's own files fail
+//	format.go      the format of the directory, and the way from an older one
 //	key.go, record.go  what is in the index, to the byte
+//	stats.go       numbers for metrics
 //	check.go       proof that the index and the volumes agree
 //
 // # How it keeps its promises
@@ -28,11 +33,18 @@
 // that never varies: bytes, then index, then answers. A version is visible from
 // the index alone, so it is there whole or not at all.
 //
+// A change and its event are in the same batch, so neither is ever without the
+// other. Readers of events get those that are durable.
+//
+// A transient version lies apart from the items of folders, so that listings and
+// walks do not meet it, and in a second place in the order of expiry.
+//
 // A reader and an upload hold their volumes open. A volume in which no current
-// version has a byte is removed when it is sealed and nobody holds it; what a
-// crash leaves behind, Open removes. Space inside a volume is not used again
-// except that of an aborted upload, and only when nothing lies behind it;
-// otherwise what it wrote is dead until the volume goes.
+// version has a byte is removed when nobody holds it; what a crash leaves behind,
+// Open removes. Space inside a volume is not used again except that of an aborted
+// upload, and only when nothing lies behind it; otherwise what it wrote is dead
+// until the volume goes. Objects that expire share volumes with those that expire
+// within the same few seconds, so theirs go soon after them.
 //
 // # What it does not do yet
 //
@@ -90,6 +102,11 @@ type Options struct {
 	// is 0. Those in use are open however many there are.
 	MaxIdleVolumes int
 
+	// OnGroup, unless nil, is told how many operations each commit of the index
+	// has carried. It is called by the one goroutine that commits, so it must be
+	// quick, and must not call the engine.
+	OnGroup func(operations int)
+
 	// memTableSize bounds how much of the index's log Open replays: two tables
 	// of it. Tests make it small.
 	memTableSize uint64
@@ -127,6 +144,7 @@ type Engine struct {
 	lock      io.Closer
 	index     *index
 	volumes   *volumes
+	events    *eventLog
 	committer *committer
 	scratch   sync.Pool // of *[BlockSize]byte
 
@@ -171,7 +189,10 @@ func (e *Engine) open() (err error) {
 	if err := e.volumes.recover(live); err != nil {
 		return err
 	}
-	e.committer = newCommitter(e.index, e.volumes)
+	if e.events, err = loadEvents(e.index); err != nil {
+		return err
+	}
+	e.committer = newCommitter(e.index, e.volumes, e.events, o.OnGroup)
 	return nil
 }
 
@@ -184,6 +205,7 @@ func newVolumes(o *Options, frozen func() bool) *volumes {
 		log:     o.Log,
 		frozen:  frozen,
 	}
+	vs.active.volumes = make(map[shelf]*volume)
 	vs.mu.open = make(map[volumeID]*volume)
 	return vs
 }
@@ -198,6 +220,7 @@ func (e *Engine) Close() error {
 	if closed {
 		return nil
 	}
+	e.events.close()
 	e.underway.Wait()
 	return ioError("logstore.close", e.closeFiles())
 }

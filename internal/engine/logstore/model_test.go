@@ -1,18 +1,23 @@
 package logstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headwater/internal/engine"
 	"headwater/internal/engine/memory"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -52,7 +57,7 @@ type modelRun struct {
 
 func (m *modelRun) step() {
 	m.steps++
-	switch m.random.IntN(20) {
+	switch m.random.IntN(30) {
 	case 0:
 		m.reopen()
 	case 1:
@@ -65,6 +70,18 @@ func (m *modelRun) step() {
 		m.deleteObject()
 	case 8, 9:
 		m.list()
+	case 10, 11:
+		m.removeVersions()
+	case 12, 13:
+		m.archive()
+	case 14:
+		m.sweep()
+	case 15:
+		m.walk()
+	case 16:
+		m.trim()
+	case 17:
+		m.leftovers()
 	default:
 		m.put()
 	}
@@ -85,7 +102,7 @@ func (m *modelRun) both(what string, do func(engine.Engine) (any, error)) {
 	m.Helper()
 	want, wantErr := do(m.model)
 	got, gotErr := do(m.engine)
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		m.Errorf("%s (-model +got):\n%s", what, diff)
 	}
 	if (wantErr == nil) != (gotErr == nil) || wantErr != nil && mediastore.KindOf(wantErr) != mediastore.KindOf(gotErr) {
@@ -139,11 +156,12 @@ func (m *modelRun) deleteContainer() {
 		return e.BeginDeleteContainer(m.Context(), testAccount, name)
 	})
 	m.both("RemoveContainer", func(e engine.Engine) (any, error) {
-		return nil, e.RemoveContainer(m.Context(), testAccount, name)
+		return nil, e.RemoveContainer(m.Context(), testAccount, name, testEpoch)
 	})
 }
 
 func (m *modelRun) precondition() (pre mediastore.Precondition) {
+	pre.At = m.moment()
 	switch m.random.IntN(6) {
 	case 0:
 		pre.NoneMatchAny = true
@@ -164,6 +182,10 @@ func (m *modelRun) put() {
 		spec.Size = -1
 	}
 	object := mediastore.Object{ETag: mediastore.ETag(fmt.Sprint(m.steps)), LastModified: testEpoch}
+	if m.random.IntN(3) == 0 {
+		object.ExpiresAt = m.moment()
+		spec.ExpiresAt = object.ExpiresAt
+	}
 	m.both("put "+string(path), func(e engine.Engine) (any, error) {
 		u, err := e.NewUpload(m.Context(), id, spec)
 		if err != nil {
@@ -197,6 +219,92 @@ func (m *modelRun) deleteObject() {
 	})
 }
 
+// moment is one of the next 100 seconds, and no other step's.
+func (m *modelRun) moment() time.Time {
+	return testEpoch.Add(time.Duration(m.random.IntN(100))*time.Second + time.Duration(m.steps))
+}
+
+// removeVersions means what is there, and some that is not.
+func (m *modelRun) removeVersions() {
+	id, at, silent := m.id(), m.moment(), m.random.IntN(2) == 0
+	versions := []engine.VersionID{{Path: m.path(), ETag: "none"}}
+	for range 4 {
+		path := m.path()
+		if o, err := m.model.StatObject(m.Context(), id, path); err == nil {
+			versions = append(versions, engine.VersionID{Path: path, ETag: o.ETag})
+		}
+	}
+	m.both("RemoveVersions", func(e engine.Engine) (any, error) {
+		return e.RemoveVersions(m.Context(), id, versions, at, silent)
+	})
+}
+
+func (m *modelRun) archive() {
+	id, path, moved := m.id(), m.path(), m.random.IntN(2) == 0
+	o, _ := m.model.StatObject(m.Context(), id, path)
+	m.both("ArchiveVersion "+string(path), func(e engine.Engine) (any, error) {
+		return nil, e.ArchiveVersion(m.Context(), id, engine.VersionID{Path: path, ETag: o.ETag}, moved)
+	})
+	m.read(id, path)
+}
+
+// sweep removes some of what is due.
+func (m *modelRun) sweep() {
+	at, limit := m.moment(), 1+m.random.IntN(5)
+	due, _ := m.model.DueObjects(m.Context(), at, limit)
+	m.both("DueObjects", func(e engine.Engine) (any, error) { return e.DueObjects(m.Context(), at, limit) })
+	for _, d := range due {
+		m.both("RemoveVersions", func(e engine.Engine) (any, error) {
+			return e.RemoveVersions(m.Context(), d.Container, []engine.VersionID{{Path: d.Object.Path, ETag: d.Object.ETag}}, at, true)
+		})
+	}
+}
+
+func (m *modelRun) walk() {
+	id, limit := m.id(), 1+m.random.IntN(4)
+	m.both("WalkObjects", func(e engine.Engine) (any, error) {
+		var all []mediastore.Object
+		for after, more := mediastore.Path(""), true; more; {
+			var page []mediastore.Object
+			var err error
+			if page, more, err = e.WalkObjects(m.Context(), id, after, limit); err != nil {
+				return nil, err
+			}
+			if all = append(all, page...); more {
+				after = page[len(page)-1].Path
+			}
+		}
+		slices.SortFunc(all, func(a, b mediastore.Object) int { return cmp.Compare(a.Path, b.Path) })
+		return all, nil
+	})
+}
+
+func (m *modelRun) trim() {
+	m.compareEvents()
+	_, newest, _ := m.model.EventBounds(m.Context())
+	upTo := m.random.Uint64N(newest + 2)
+	m.both("TrimEvents", func(e engine.Engine) (any, error) { return nil, e.TrimEvents(m.Context(), upTo) })
+	m.compareEvents()
+}
+
+func (m *modelRun) compareEvents() {
+	m.both("EventBounds", func(e engine.Engine) (any, error) {
+		oldest, newest, err := e.EventBounds(m.Context())
+		return []uint64{oldest, newest}, err
+	})
+	m.both("ReadEvents", func(e engine.Engine) (any, error) {
+		all, err := e.ReadEvents(m.Context(), 0, 10_000)
+		return append([]event.Event{}, all...), err
+	})
+}
+
+func (m *modelRun) leftovers() {
+	at, limit := m.moment(), 1+m.random.IntN(5)
+	names, _ := m.model.Leftovers(m.Context(), at, limit)
+	m.both("Leftovers", func(e engine.Engine) (any, error) { return e.Leftovers(m.Context(), at, limit) })
+	m.both("ForgetLeftovers", func(e engine.Engine) (any, error) { return nil, e.ForgetLeftovers(m.Context(), names) })
+}
+
 type page struct {
 	Items []mediastore.Item
 	More  bool
@@ -220,6 +328,11 @@ func (m *modelRun) compareAll() {
 	m.both("ListContainers", func(e engine.Engine) (any, error) {
 		all, _, err := e.ListContainers(m.Context(), testAccount, "", 100)
 		return all, err
+	})
+	m.compareEvents()
+	m.both("DueObjects", func(e engine.Engine) (any, error) {
+		due, err := e.DueObjects(m.Context(), testEpoch.Add(time.Hour), 10_000)
+		return append([]engine.Due{}, due...), err
 	})
 	for _, name := range m.elements[:2] {
 		if c, err := m.model.Container(m.Context(), testAccount, mediastore.ContainerName(name)); err == nil {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/internal/engine"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -58,24 +60,48 @@ func (op *putObject) apply(tx *txn) error {
 	if o.status != mediastore.StatusActive {
 		return errNoContainer(string(op.id))
 	}
-	path := op.record.object.Path
-	key := objectKey(op.id, path)
-	old, found, err := lookup(tx.batch, key, withoutBody)
+	record := &op.record
+	old, found, err := lookupVersion(tx.batch, op.id, record.object.Path, withoutBody)
 	if err != nil {
 		return err
 	}
 	if err := checkCurrent(&op.pre, &old, found); err != nil {
 		return err
 	}
-	if !found {
-		if err := addItem(tx, op.id, path); err != nil {
-			return err
-		}
+	if err := op.recount(tx, found && !old.transient()); err != nil {
+		return err
 	}
-	tx.vacate(old.extents)
-	tx.occupy(op.class, op.record.extents)
-	tx.set(key, op.value)
+	if found {
+		op.replace(tx, &old)
+	}
+	tx.occupy(op.class, record.extents)
+	tx.set(record.key(op.id), op.value)
+	if record.transient() {
+		tx.expire(op.id, &record.object)
+	}
+	tx.emitObject(o, op.id, event.ObjectUpdated, &record.object, op.pre.At)
 	return nil
+}
+
+// recount counts the object in its folder when it appears in listings, and no
+// longer when it vanishes from them.
+func (op *putObject) recount(tx *txn, wasListed bool) error {
+	switch listed := !op.record.transient(); {
+	case listed && !wasListed:
+		return addItem(tx, op.id, op.record.object.Path)
+	case wasListed && !listed:
+		return dropItem(tx, op.id, op.record.object.Path)
+	}
+	return nil
+}
+
+// replace lets go of the version that was current. Its record need not be deleted
+// where the new one is about to take its place.
+func (op *putObject) replace(tx *txn, old *objectRecord) {
+	tx.letGo(op.id, old, op.pre.At)
+	if old.transient() || op.record.transient() {
+		tx.deleteRecord(op.id, old)
+	}
 }
 
 func checkCurrent(pre *mediastore.Precondition, current *objectRecord, found bool) error {
@@ -153,19 +179,37 @@ type deleteObject struct {
 }
 
 func (op *deleteObject) apply(tx *txn) error {
-	old, err := lookupObject(tx.batch, op.id, op.path, withoutBody)
+	o, err := lookupOwner(tx.batch, op.id)
 	if err != nil {
-		return explainMissing(tx.batch, op.id, err)
+		return err
+	}
+	old, found, err := lookupVersion(tx.batch, op.id, op.path, withoutBody)
+	if err != nil {
+		return err
+	}
+	if !found || old.object.Expired(op.pre.At) {
+		return errNoObject()
 	}
 	if err := op.pre.Check(&old.object); err != nil {
 		return err
 	}
-	if err := dropItem(tx, op.id, op.path); err != nil {
+	if err := removeVersion(tx, op.id, &old, op.pre.At); err != nil {
 		return err
 	}
-	tx.vacate(old.extents)
-	tx.delete(objectKey(op.id, op.path))
+	tx.emitObject(o, op.id, event.ObjectRemoved, &old.object, op.pre.At)
 	op.gone = old.object
+	return nil
+}
+
+// removeVersion removes a version that is current.
+func removeVersion(tx *txn, id mediastore.ContainerID, old *objectRecord, at time.Time) error {
+	if !old.transient() {
+		if err := dropItem(tx, id, old.object.Path); err != nil {
+			return err
+		}
+	}
+	tx.letGo(id, old, at)
+	tx.deleteRecord(id, old)
 	return nil
 }
 
@@ -175,9 +219,9 @@ func (e *Engine) StatObject(ctx context.Context, id mediastore.ContainerID, path
 		return mediastore.Object{}, err
 	}
 	defer e.exit()
-	record, err := lookupObject(e.index, id, path, withoutBody)
+	record, err := e.index.current(id, path, withoutBody)
 	if err != nil {
-		return mediastore.Object{}, explainMissing(e.index, id, err)
+		return mediastore.Object{}, err
 	}
 	return record.object, nil
 }
@@ -190,9 +234,9 @@ func (e *Engine) OpenObject(ctx context.Context, id mediastore.ContainerID, path
 	defer e.exit()
 	var seen mediastore.ETag
 	for {
-		record, err := lookupObject(e.index, id, path, withBody)
+		record, err := e.index.current(id, path, withBody)
 		if err != nil {
-			return nil, explainMissing(e.index, id, err)
+			return nil, err
 		}
 		r, err := newReader(e, record)
 		if err == nil {

@@ -69,6 +69,9 @@ func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off >= r.object.Size {
 		return 0, io.EOF
 	}
+	if r.object.Archived {
+		return 0, damaged(r.object.Path, errArchived)
+	}
 	want := int(min(int64(len(p)), r.object.Size-off))
 	if err := r.read(p[:want], off); err != nil {
 		return 0, damaged(r.object.Path, err)

@@ -5,11 +5,25 @@ import (
 	"errors"
 	"time"
 
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
-// recordVersion is the first byte of every record that can grow fields.
-const recordVersion = 1
+// recordVersion is the first byte of every record that can grow fields, and
+// objectVersion that of an object's, which has grown some. The older ones are
+// read too.
+const (
+	recordVersion = 1
+	objectVersion = 2
+)
+
+// The flags of an object's record.
+const (
+	flagTransient = 1 << iota // an expiry follows
+	flagInfrequentAccess
+	flagArchived
+	flagsKnown = 1<<iota - 1
+)
 
 var errRecord = errors.New("record is damaged or of an unknown version")
 
@@ -18,19 +32,30 @@ var errRecord = errors.New("record is damaged or of an unknown version")
 type objectRecord struct {
 	object  mediastore.Object
 	inline  []byte
-	extents []extent // empty when the bytes are inline
+	extents []extent // empty when the bytes are inline, or archived
+}
+
+func (r *objectRecord) transient() bool { return !r.object.ExpiresAt.IsZero() }
+
+// key is where the record lies: among the items of its folder only when it lasts.
+func (r *objectRecord) key(id mediastore.ContainerID) []byte {
+	if r.transient() {
+		return transientKey(id, r.object.Path)
+	}
+	return objectKey(id, r.object.Path)
 }
 
 func (r *objectRecord) encode() []byte {
 	o := &r.object
-	b := make([]byte, 0, 96+len(o.ETag)+len(o.ContentType)+len(o.CacheControl)+len(r.inline)+24*len(r.extents))
-	b = append(b, recordVersion)
+	b := make([]byte, 0, 112+len(o.ETag)+len(o.ContentType)+len(o.CacheControl)+len(r.inline)+24*len(r.extents))
+	b = append(b, objectVersion)
 	b = appendString(b, string(o.ETag))
 	b = append(b, o.SHA256[:]...)
 	b = binary.AppendUvarint(b, uint64(o.Size))
 	b = appendString(b, o.ContentType)
 	b = appendString(b, o.CacheControl)
 	b = appendTime(b, o.LastModified)
+	b = appendLife(b, o)
 	b = binary.AppendUvarint(b, uint64(len(r.extents)))
 	for _, x := range r.extents {
 		b = binary.AppendUvarint(b, uint64(x.volume))
@@ -41,10 +66,29 @@ func (r *objectRecord) encode() []byte {
 	return append(b, r.inline...)
 }
 
+// appendLife appends what a lifecycle rule has made of the version.
+func appendLife(b []byte, o *mediastore.Object) []byte {
+	var flags byte
+	if !o.ExpiresAt.IsZero() {
+		flags |= flagTransient
+	}
+	if o.InfrequentAccess {
+		flags |= flagInfrequentAccess
+	}
+	if o.Archived {
+		flags |= flagArchived
+	}
+	b = append(b, flags)
+	if flags&flagTransient != 0 {
+		b = appendTime(b, o.ExpiresAt)
+	}
+	return b
+}
+
 // decodeObject is the reverse of encode. The inline bytes share memory with b.
 func decodeObject(b []byte) (objectRecord, error) {
 	d := decoder{rest: b}
-	d.version()
+	version := d.version(objectVersion)
 	var r objectRecord
 	r.object.ETag = mediastore.ETag(d.string())
 	copy(r.object.SHA256[:], d.take(uint64(len(r.object.SHA256))))
@@ -52,12 +96,24 @@ func decodeObject(b []byte) (objectRecord, error) {
 	r.object.ContentType = d.string()
 	r.object.CacheControl = d.string()
 	r.object.LastModified = d.time()
+	if version >= 2 {
+		d.life(&r.object)
+	}
 	r.extents = d.extents()
 	r.inline = d.rest
-	if d.bad || r.bodySize() != r.object.Size {
+	if d.bad || !r.complete() {
 		return objectRecord{}, errRecord
 	}
 	return r, nil
+}
+
+// complete reports whether the record has as many bytes as it says, or none when
+// they are elsewhere.
+func (r *objectRecord) complete() bool {
+	if r.object.Archived {
+		return len(r.extents) == 0 && len(r.inline) == 0
+	}
+	return r.bodySize() == r.object.Size
 }
 
 // bodySize is the number of bytes that the record holds or points to, or -1 when
@@ -99,7 +155,7 @@ func encodeContainer(c *mediastore.Container) []byte {
 
 func decodeContainer(b []byte) (mediastore.Container, error) {
 	d := decoder{rest: b}
-	d.version()
+	d.version(recordVersion)
 	c := mediastore.Container{
 		Account:   mediastore.AccountID(d.string()),
 		Region:    d.string(),
@@ -137,7 +193,7 @@ func (o owner) encode() []byte {
 
 func decodeOwner(b []byte) (owner, error) {
 	d := decoder{rest: b}
-	d.version()
+	d.version(recordVersion)
 	o := owner{status: mediastore.Status(d.string()), account: mediastore.AccountID(d.string())}
 	o.name = mediastore.ContainerName(d.rest)
 	if d.bad {
@@ -158,7 +214,7 @@ func (r volumeRecord) encode() []byte {
 
 func decodeVolume(b []byte) (volumeRecord, error) {
 	d := decoder{rest: b}
-	d.version()
+	d.version(recordVersion)
 	r := volumeRecord{class: class(d.byte()), live: d.size()}
 	if d.bad || len(d.rest) > 0 || r.class >= classes {
 		return volumeRecord{}, errRecord
@@ -167,6 +223,49 @@ func decodeVolume(b []byte) (volumeRecord, error) {
 }
 
 // encodeCount and decodeCount are for the number of items in a folder.
+// encodeEvent encodes an event without its position, which is in the key.
+func encodeEvent(ev *event.Event) []byte {
+	b := make([]byte, 0, 64+len(ev.Container)+len(ev.ContainerID)+len(ev.Path)+len(ev.ETag))
+	b = append(b, recordVersion, byte(ev.Kind))
+	b = appendTime(b, ev.Time)
+	for _, s := range []string{
+		string(ev.Account), string(ev.Container), string(ev.ContainerID), string(ev.Path), string(ev.ETag),
+	} {
+		b = appendString(b, s)
+	}
+	return binary.AppendUvarint(b, uint64(ev.Size))
+}
+
+func decodeEvent(b []byte) (event.Event, error) {
+	d := decoder{rest: b}
+	d.version(recordVersion)
+	ev := event.Event{
+		Kind:        event.Kind(d.byte()),
+		Time:        d.time(),
+		Account:     mediastore.AccountID(d.string()),
+		Container:   mediastore.ContainerName(d.string()),
+		ContainerID: mediastore.ContainerID(d.string()),
+		Path:        mediastore.Path(d.string()),
+		ETag:        mediastore.ETag(d.string()),
+		Size:        d.size(),
+	}
+	if d.bad || len(d.rest) > 0 || ev.Kind < event.ObjectUpdated || ev.Kind > event.ContainerRemoved {
+		return event.Event{}, errRecord
+	}
+	return ev, nil
+}
+
+func encodeTime(t time.Time) []byte { return appendTime(nil, t) }
+
+func decodeTime(b []byte) (time.Time, error) {
+	d := decoder{rest: b}
+	t := d.time()
+	if d.bad || len(d.rest) > 0 {
+		return time.Time{}, errRecord
+	}
+	return t, nil
+}
+
 func encodeCount(n int64) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 
 func decodeCount(b []byte) (int64, error) {
@@ -215,8 +314,26 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
-func (d *decoder) version() {
-	if d.byte() != recordVersion {
+// version takes the version of a record, from 1 to the newest one.
+func (d *decoder) version(newest byte) byte {
+	v := d.byte()
+	if v == 0 || v > newest {
+		d.fail()
+	}
+	return v
+}
+
+func (d *decoder) life(o *mediastore.Object) {
+	flags := d.byte()
+	if flags > flagsKnown {
+		d.fail()
+	}
+	o.InfrequentAccess = flags&flagInfrequentAccess != 0
+	o.Archived = flags&flagArchived != 0
+	if flags&flagTransient == 0 {
+		return
+	}
+	if o.ExpiresAt = d.time(); o.ExpiresAt.IsZero() {
 		d.fail()
 	}
 }

@@ -155,15 +155,8 @@ func (u *upload) reserve(base int64) (part, error) {
 	}
 	length = min(length, largestExtent(u.engine.options.VolumeSize))
 	length = max(length, int64(len(u.mu.memory)))
-	v, offset, err := u.engine.volumes.reserve(u.class(), length)
+	v, offset, err := u.engine.volumes.reserve(shelfOf(u.spec.ExpiresAt), length)
 	return part{volume: v, base: base, offset: offset, capacity: length}, err
-}
-
-func (u *upload) class() class {
-	if u.spec.ExpiresAt.IsZero() {
-		return classLasting
-	}
-	return classShort
 }
 
 func (u *upload) writeParts(p []byte) (written int, err error) {
@@ -259,7 +252,7 @@ func (u *upload) Commit(ctx context.Context, obj mediastore.Object, pre mediasto
 	}
 	obj.Path, obj.Size = u.spec.Path, u.mu.size
 	record := objectRecord{object: obj, extents: extents, inline: u.mu.memory}
-	op := &putObject{id: u.id, pre: pre, class: u.class(), record: record, value: record.encode()}
+	op := &putObject{id: u.id, pre: pre, class: shelfOf(u.spec.ExpiresAt).class, record: record, value: record.encode()}
 	err = u.engine.committer.submit(ctx, op, len(op.value), u.volumes()...)
 	u.committed = err == nil
 	return err

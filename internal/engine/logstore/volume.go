@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -26,13 +28,38 @@ const (
 	classes
 )
 
+// shelf says which objects share a volume: those that will die together. Then a
+// volume is dead whole soon after its first object, and disk use follows what is
+// live, also where some objects live for seconds and some for minutes.
+type shelf struct {
+	class  class
+	period int64 // of classShort: when its objects expire, in periods of Unix time
+}
+
+const (
+	// shelfPeriod is how many seconds lie between the first and the last expiry
+	// on a shelf: how long the room of an object can outlive it.
+	shelfPeriod = 5
+	// maxShelves is how many volumes are written at the same time. Objects live
+	// for up to 300 seconds, so it is not reached unless the sweeper is late.
+	maxShelves = 80
+)
+
+func shelfOf(expires time.Time) shelf {
+	if expires.IsZero() {
+		return shelf{class: classLasting}
+	}
+	return shelf{classShort, expires.Unix() / shelfPeriod}
+}
+
 const writeCategory vfs.DiskWriteCategory = "headwater-volume"
 
 // volumes keeps the volume files: which are open, where the next bytes go, and
 // which can be removed.
 //
 // A volume is written only by the process that made it. It stays the active one
-// of its class until it is full, or its disk failed; then it is sealed for good.
+// of its shelf until it is full, or its disk failed, or all that was in it is
+// dead; then it is sealed for good.
 type volumes struct {
 	fs      vfs.FS
 	dir     string
@@ -43,14 +70,18 @@ type volumes struct {
 	// may be in it or not, so nothing may be removed or given back any more.
 	frozen func() bool
 
-	active [classes]struct {
+	// active is locked before mu.
+	active struct {
 		sync.Mutex
-		volume *volume
+		volumes map[shelf]*volume
 	}
+	shelves  atomic.Int64 // active volumes, for who must not wait
 	removals sync.WaitGroup
+	live     atomic.Int64 // bytes that current versions occupy, of all volumes
 	mu       struct {
 		sync.Mutex
 		open   map[volumeID]*volume
+		files  int
 		next   volumeID
 		closed bool
 	}
@@ -59,7 +90,7 @@ type volumes struct {
 // volume is an open volume file.
 type volume struct {
 	id    volumeID
-	class class
+	shelf shelf // of one that is, or was, active
 
 	opening sync.Once
 	file    vfs.File
@@ -78,38 +109,77 @@ func (vs *volumes) path(id volumeID) string { return vs.fs.PathJoin(vs.dir, id.f
 
 // reserve finds room for length bytes of an object, at most largestExtent. The
 // volume is acquired for the caller.
-func (vs *volumes) reserve(c class, length int64) (*volume, int64, error) {
-	a := &vs.active[c]
-	a.Lock()
-	defer a.Unlock()
+func (vs *volumes) reserve(s shelf, length int64) (_ *volume, offset int64, err error) {
+	vs.active.Lock()
+	defer vs.active.Unlock()
 	need := footprint(length)
-	if a.volume == nil || a.volume.broken.Load() || a.volume.end+need > vs.size {
-		if err := vs.rollLocked(c); err != nil {
+	v := vs.active.volumes[s]
+	if v == nil || v.broken.Load() || v.end+need > vs.size {
+		if v, err = vs.rollLocked(s); err != nil {
 			return nil, 0, err
 		}
 	}
-	v := a.volume
-	offset := v.end
+	offset = v.end
 	v.end += need
 	vs.ref(v)
 	return v, offset, nil
 }
 
-// rollLocked seals the active volume of a class and makes a new one.
-func (vs *volumes) rollLocked(c class) error {
-	a := &vs.active[c]
-	v, err := vs.create(c)
+// rollLocked seals the active volume of a shelf and makes a new one.
+func (vs *volumes) rollLocked(s shelf) (*volume, error) {
+	v, err := vs.create(s)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if a.volume != nil {
-		vs.release(a.volume)
+	vs.sealLocked(s)
+	if len(vs.active.volumes) >= maxShelves {
+		vs.sealLocked(vs.earliestLocked())
 	}
-	a.volume = v
-	return nil
+	vs.active.volumes[s] = v
+	vs.shelves.Store(int64(len(vs.active.volumes)))
+	return v, nil
 }
 
-func (vs *volumes) create(c class) (*volume, error) {
+func (vs *volumes) sealLocked(s shelf) {
+	if v := vs.active.volumes[s]; v != nil {
+		delete(vs.active.volumes, s)
+		vs.shelves.Store(int64(len(vs.active.volumes)))
+		vs.unref(v)
+	}
+}
+
+// earliestLocked is the shelf whose objects expire first. The time of its uploads
+// is the first to be over.
+func (vs *volumes) earliestLocked() shelf {
+	first := shelf{class: classShort, period: math.MaxInt64}
+	for s := range vs.active.volumes {
+		if s.class == classShort && s.period < first.period {
+			first = s
+		}
+	}
+	return first
+}
+
+// retire seals an active volume in which nothing is alive and nothing is being
+// written: there may be no further upload to its shelf, and its room is needed.
+func (vs *volumes) retire(v *volume) {
+	vs.active.Lock()
+	defer vs.active.Unlock()
+	if vs.active.volumes[v.shelf] == v && !vs.frozen() && vs.isIdle(v) {
+		vs.sealLocked(v.shelf)
+	}
+}
+
+// isIdle reports whether an active volume is empty and used by nobody.
+func (vs *volumes) isIdle(v *volume) bool {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	return v.idleLocked()
+}
+
+func (v *volume) idleLocked() bool { return v.empty && v.refs == 1 }
+
+func (vs *volumes) create(s shelf) (*volume, error) {
 	vs.mu.Lock()
 	id := vs.mu.next
 	vs.mu.next++
@@ -119,11 +189,12 @@ func (vs *volumes) create(c class) (*volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &volume{id: id, class: c, file: file, empty: true, refs: 1}
+	v := &volume{id: id, shelf: s, file: file, empty: true, refs: 1}
 	v.opening.Do(func() {}) // it is open
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	vs.mu.open[id] = v
+	vs.mu.files++
 	return v, nil
 }
 
@@ -131,9 +202,8 @@ func (vs *volumes) create(c class) (*volume, error) {
 // was reserved behind it. Otherwise it stays as a hole that was never written,
 // or as dead bytes.
 func (vs *volumes) giveBack(v *volume, to, end int64) {
-	a := &vs.active[v.class]
-	a.Lock()
-	defer a.Unlock()
+	vs.active.Lock()
+	defer vs.active.Unlock()
 	if v.end == end && !vs.frozen() {
 		v.end = to
 	}
@@ -166,24 +236,40 @@ func (vs *volumes) ref(v *volume) {
 
 // release ends what acquire, reserve or ref began.
 func (vs *volumes) release(v *volume) {
+	if vs.unref(v) {
+		vs.retire(v)
+	}
+}
+
+// unref does so and leaves it to the caller to retire a volume that is idle now.
+func (vs *volumes) unref(v *volume) (idle bool) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	v.refs--
 	vs.tidyLocked(v)
+	return v.idleLocked()
 }
 
 // setEmpty notes whether any current version has bytes in a volume.
 func (vs *volumes) setEmpty(id volumeID, empty bool) {
+	if v, idle := vs.noteEmpty(id, empty); idle {
+		vs.retire(v)
+	}
+}
+
+func (vs *volumes) noteEmpty(id volumeID, empty bool) (v *volume, idle bool) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	v := vs.mu.open[id]
-	if v == nil && empty {
-		vs.removals.Go(func() { vs.remove(id) })
+	v = vs.mu.open[id]
+	if v == nil {
+		if empty {
+			vs.removals.Go(func() { vs.remove(id) })
+		}
+		return nil, false
 	}
-	if v != nil {
-		v.empty = empty
-		vs.tidyLocked(v)
-	}
+	v.empty = empty
+	vs.tidyLocked(v)
+	return v, v.idleLocked()
 }
 
 // tidyLocked closes a volume that nobody uses when it is of no more use, and
@@ -215,10 +301,22 @@ func (vs *volumes) closeFile(v *volume) {
 	}
 }
 
-// remove deletes an empty volume. When that fails the next Open does it.
+// remove deletes an empty volume. When that fails the next Open does it. Who has
+// opened the file since it was found empty, on the way to a version that is dead,
+// must not keep its room.
 func (vs *volumes) remove(id volumeID) {
-	if err := vs.fs.Remove(vs.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := vs.fs.Remove(vs.path(id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		vs.log.Warn("removing an empty volume failed", "volume", id.fileName(), "error", err)
+	}
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if err == nil {
+		vs.mu.files--
+	}
+	if v := vs.mu.open[id]; v != nil {
+		v.empty = true
+		vs.tidyLocked(v)
 	}
 }
 
@@ -276,6 +374,7 @@ func (vs *volumes) recover(live map[volumeID]volumeRecord) error {
 		vs.mu.next = max(vs.mu.next, id+1)
 		if _, ok := live[id]; ok {
 			found[id] = true
+			vs.mu.files++
 			continue
 		}
 		if err := vs.fs.Remove(vs.path(id)); err != nil {
@@ -295,6 +394,7 @@ func (vs *volumes) recover(live map[volumeID]volumeRecord) error {
 func (vs *volumes) reportMissing(live map[volumeID]volumeRecord, found map[volumeID]bool) {
 	for id, record := range live {
 		vs.mu.next = max(vs.mu.next, id+1)
+		vs.live.Add(record.live)
 		if !found[id] {
 			vs.log.Error("a volume is missing: the objects in it cannot be read", "volume", id.fileName(), "bytes", record.live)
 		}

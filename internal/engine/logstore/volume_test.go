@@ -210,10 +210,10 @@ func TestForeignFormat(t *testing.T) {
 	if err := mustOpen(t, o).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeSynced(fs, "/data/FORMAT", "headwater logstore 2\n"); err != nil {
+	if err := writeSynced(fs, "/data/FORMAT", "headwater logstore 3\n"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(o); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "headwater logstore 2") {
+	if _, err := Open(o); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "headwater logstore 3") {
 		t.Errorf("a future format was answered with %v", err)
 	}
 	if err := fs.Remove("/data/FORMAT"); err != nil {

@@ -7,13 +7,16 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"headwater/internal/engine"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 )
 
@@ -25,6 +28,10 @@ type Engine struct {
 		containers map[owner]*mediastore.Container
 		byID       map[mediastore.ContainerID]*mediastore.Container
 		objects    map[mediastore.ContainerID]map[mediastore.Path]*version
+		leftovers  map[string]time.Time // since when
+		marks      map[string][]byte
+		events     []event.Event // those that are kept
+		changed    chan struct{} // closed and replaced with every event, and at the end
 	}
 }
 
@@ -36,8 +43,10 @@ type owner struct {
 // version is immutable once it is in the map.
 type version struct {
 	object mediastore.Object
-	body   []byte
+	body   []byte // nil when it is archived
 }
+
+func (v *version) transient() bool { return !v.object.ExpiresAt.IsZero() }
 
 var _ engine.Engine = (*Engine)(nil)
 
@@ -47,6 +56,9 @@ func New() *Engine {
 	e.mu.containers = make(map[owner]*mediastore.Container)
 	e.mu.byID = make(map[mediastore.ContainerID]*mediastore.Container)
 	e.mu.objects = make(map[mediastore.ContainerID]map[mediastore.Path]*version)
+	e.mu.leftovers = make(map[string]time.Time)
+	e.mu.marks = make(map[string][]byte)
+	e.mu.changed = make(chan struct{})
 	return e
 }
 
@@ -54,8 +66,13 @@ func New() *Engine {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.mu.closed {
+		return nil
+	}
 	e.mu.closed = true
 	e.mu.containers, e.mu.byID, e.mu.objects = nil, nil, nil
+	e.mu.leftovers, e.mu.marks, e.mu.events = nil, nil, nil
+	close(e.mu.changed)
 	return nil
 }
 
@@ -93,6 +110,10 @@ func errNoContainer(name string) error {
 	return mediastore.Errorf(mediastore.KindContainerNotFound, "Container not found: %s", name)
 }
 
+func errArchived() error {
+	return &mediastore.Error{Op: "memory.read", Kind: mediastore.KindInternal, Err: errors.New("the bytes are in the cold tier")}
+}
+
 func errNoObject() error {
 	return mediastore.Errorf(mediastore.KindObjectNotFound, "Object not found")
 }
@@ -113,6 +134,9 @@ func (e *Engine) CreateContainer(ctx context.Context, c mediastore.Container, li
 	e.mu.containers[owner{c.Account, c.Name}] = &c
 	e.mu.byID[c.ID] = &c
 	e.mu.objects[c.ID] = make(map[mediastore.Path]*version)
+	if c.Status == mediastore.StatusActive {
+		e.emitLocked(containerEvent(&c, event.ContainerCreated, c.CreatedAt))
+	}
 	return nil
 }
 
@@ -186,6 +210,9 @@ func (e *Engine) UpdateContainer(ctx context.Context, account mediastore.Account
 	if err := change(&next); err != nil {
 		return mediastore.Container{}, err
 	}
+	if c.Status != mediastore.StatusActive && next.Status == mediastore.StatusActive {
+		e.emitLocked(containerEvent(&next, event.ContainerCreated, next.CreatedAt))
+	}
 	*c = next.Clone()
 	return next, nil
 }
@@ -205,7 +232,7 @@ func (e *Engine) BeginDeleteContainer(ctx context.Context, account mediastore.Ac
 }
 
 // RemoveContainer implements engine.Containers.
-func (e *Engine) RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName) error {
+func (e *Engine) RemoveContainer(ctx context.Context, account mediastore.AccountID, name mediastore.ContainerName, at time.Time) error {
 	if err := e.lock(ctx); err != nil {
 		return err
 	}
@@ -220,6 +247,7 @@ func (e *Engine) RemoveContainer(ctx context.Context, account mediastore.Account
 	delete(e.mu.containers, owner{account, name})
 	delete(e.mu.byID, c.ID)
 	delete(e.mu.objects, c.ID)
+	e.emitLocked(containerEvent(c, event.ContainerRemoved, at))
 	return nil
 }
 
@@ -269,13 +297,15 @@ func (e *Engine) DeleteObject(ctx context.Context, id mediastore.ContainerID, pa
 		return mediastore.Object{}, errNoContainer(string(id))
 	}
 	v, ok := objects[path]
-	if !ok {
+	if !ok || v.object.Expired(pre.At) {
 		return mediastore.Object{}, errNoObject()
 	}
 	if err := pre.Check(&v.object); err != nil {
 		return mediastore.Object{}, err
 	}
 	delete(objects, path)
+	e.abandonLocked(id, &v.object, pre.At)
+	e.emitLocked(objectEvent(e.mu.byID[id], event.ObjectRemoved, &v.object, pre.At))
 	return v.object, nil
 }
 
@@ -306,7 +336,7 @@ func level(objects map[mediastore.Path]*version, folder mediastore.Folder) []med
 	seen := make(map[engine.Position]mediastore.Item)
 	for path, v := range objects {
 		rest, ok := strings.CutPrefix(string(path), prefix)
-		if !ok {
+		if !ok || v.transient() {
 			continue
 		}
 		if name, _, below := strings.Cut(rest, "/"); below {
@@ -353,7 +383,11 @@ func (e *Engine) commit(ctx context.Context, id mediastore.ContainerID, v *versi
 	if err := pre.Check(current); err != nil {
 		return err
 	}
+	if current != nil {
+		e.abandonLocked(id, current, pre.At)
+	}
 	e.mu.objects[id][v.object.Path] = v
+	e.emitLocked(objectEvent(c, event.ObjectUpdated, &v.object, pre.At))
 	return nil
 }
 
@@ -405,9 +439,15 @@ func (u *upload) Close() error {
 // reader implements engine.Reader.
 type reader struct{ *version }
 
-func (r reader) Object() mediastore.Object               { return r.object }
-func (r reader) ReadAt(p []byte, off int64) (int, error) { return readAt(r.body, p, off) }
-func (r reader) Close() error                            { return nil }
+func (r reader) Object() mediastore.Object { return r.object }
+func (r reader) Close() error              { return nil }
+
+func (r reader) ReadAt(p []byte, off int64) (int, error) {
+	if r.object.Archived && off < r.object.Size {
+		return 0, errArchived()
+	}
+	return readAt(r.body, p, off)
+}
 
 func readAt(body, p []byte, off int64) (int, error) {
 	if off < 0 || off >= int64(len(body)) {

@@ -19,6 +19,7 @@ import (
 
 	"headwater/internal/access"
 	"headwater/internal/containers"
+	"headwater/internal/event"
 	"headwater/internal/httpapi"
 	"headwater/internal/mediastore"
 	"headwater/internal/wiremodel"
@@ -39,6 +40,8 @@ type API struct {
 	// Endpoint returns the address of a container's data plane, for the client
 	// that sent r.
 	Endpoint func(r *http.Request, client httpapi.Client, id mediastore.ContainerID) string
+	// Audit is told of every call, before it is answered.
+	Audit func(*event.Call)
 }
 
 // call is one request on its way through an operation.
@@ -51,41 +54,60 @@ type call struct {
 	endpoint func(mediastore.ContainerID) string
 }
 
-// Handle answers one request.
+// Handle answers one request. What became of it is on record before the client
+// knows.
 func (a *API) Handle(w *httpapi.Response, r *http.Request) error {
-	body, err := readBody(r)
+	record := a.record(w, r)
+	out, err := a.carryOut(w, r, record)
+	if err == nil {
+		err = conclude(record, out)
+	}
+	if err != nil {
+		answer, message := classify(err, w.ID)
+		record.ErrorCode, record.ErrorMessage, record.Result = answer.code, message, nil
+	}
+	a.Audit(record)
 	if err != nil {
 		return err
+	}
+	return write(w, http.StatusOK, out)
+}
+
+// carryOut decides whether the request may be carried out, and does it.
+func (a *API) carryOut(w *httpapi.Response, r *http.Request, record *event.Call) (any, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
 	}
 	caller, err := a.Access.AuthenticateBody(r, sha256.Sum256(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	identify(record, caller)
 	name, op, run, err := a.operation(r)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	in, unreadable := decode(body)
+	if unreadable == nil && !caller.Anonymous() { // nobody in particular cannot fill the record
+		record.Parameters = bytes.TrimSpace(body)
 	}
 	if err := a.Access.AuthorizeControl(caller, "mediastore:"+name); err != nil {
-		return err
+		return nil, err
 	}
-	in, err := decode(body)
-	if err != nil {
-		return err
+	if unreadable != nil {
+		return nil, unreadable
 	}
 	if err := op.ValidateInput(map[string]any(in)); err != nil {
-		return serialization(err)
+		return nil, serialization(err)
 	}
 	c := &call{ctx: r.Context(), api: a, account: caller.Account, in: in, endpoint: func(id mediastore.ContainerID) string {
 		return a.Endpoint(r, w.Client, id)
 	}}
 	if err := c.bindContainer(); err != nil {
-		return err
+		return nil, err
 	}
-	out, err := run(c)
-	if err != nil {
-		return err
-	}
-	return write(w, http.StatusOK, out)
+	return run(c)
 }
 
 func readBody(r *http.Request) ([]byte, error) {

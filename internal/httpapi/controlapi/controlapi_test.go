@@ -19,6 +19,7 @@ import (
 	"headwater/internal/access"
 	"headwater/internal/containers"
 	"headwater/internal/engine/memory"
+	"headwater/internal/event"
 	"headwater/internal/httpapi"
 	"headwater/internal/httpapi/controlapi"
 	"headwater/internal/mediastore"
@@ -40,11 +41,12 @@ type server struct {
 	url    string
 	engine *memory.Engine
 	model  *wiremodel.Model
+	audit  chan event.Call // what was told of, in order
 }
 
 func serve(t *testing.T) *server {
 	t.Helper()
-	s := &server{t: t, engine: memory.New(), model: wiremodel.ControlPlane()}
+	s := &server{t: t, engine: memory.New(), model: wiremodel.ControlPlane(), audit: make(chan event.Call, 10_000)}
 	t.Cleanup(func() { s.engine.Close() })
 	clock := func() time.Time { return epoch }
 	var ids atomic.Int64
@@ -61,6 +63,7 @@ func serve(t *testing.T) *server {
 		Endpoint: func(_ *http.Request, _ httpapi.Client, id mediastore.ContainerID) string {
 			return "http://data.example.com/" + string(id)
 		},
+		Audit: func(c *event.Call) { s.audit <- *c },
 	}
 	adapter := &httpapi.Adapter{Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	front := httptest.NewServer(adapter.Wrap("control", api.Handle, controlapi.WriteError))

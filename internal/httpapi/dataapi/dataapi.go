@@ -17,6 +17,7 @@ import (
 
 	"headwater/internal/access"
 	"headwater/internal/containers"
+	"headwater/internal/event"
 	"headwater/internal/httpapi"
 	"headwater/internal/mediastore"
 	"headwater/internal/objects"
@@ -29,6 +30,8 @@ type API struct {
 	Objects    *objects.Service
 	Timeouts   Timeouts
 	Now        func() time.Time
+	// Answered is told of every request to a container that exists.
+	Answered func(*event.Request)
 }
 
 // Timeouts bound how long a client may take. Zero is no bound.
@@ -44,7 +47,8 @@ type call struct {
 	w         *httpapi.Response
 	r         *http.Request
 	container *containers.Snapshot
-	path      string // as sent, below the container, without the URL's own slash
+	path      string         // as sent, below the container, without the URL's own slash
+	fact      *event.Request // what will be told of it; listeners keep it longer than the call
 }
 
 // Handle returns the handler of a request to a container. path is what follows
@@ -58,7 +62,8 @@ func (a *API) Handle(id mediastore.ContainerID, path string) httpapi.Handler {
 		if err != nil {
 			return err
 		}
-		c := &call{api: a, w: w, r: r, container: container, path: strings.TrimPrefix(path, "/")}
+		c := &call{api: a, w: w, r: r, container: container, path: strings.TrimPrefix(path, "/"), fact: &event.Request{}}
+		w.Answered = c.answered
 		if r.Method == http.MethodOptions {
 			return c.options()
 		}
@@ -77,21 +82,40 @@ func changes(method string) bool {
 }
 
 func (c *call) run() error {
-	switch c.r.Method {
-	case http.MethodGet:
-		if c.path == "" {
-			return c.listItems()
-		}
+	c.fact.Operation = operation(c.r.Method, c.path)
+	switch c.fact.Operation {
+	case event.ListItems:
+		return c.listItems()
+	case event.GetObject:
 		return c.getObject()
-	case http.MethodHead:
+	case event.DescribeObject:
 		return c.describeObject()
-	case http.MethodPut, http.MethodPost:
+	case event.PutObject:
 		return c.putObject()
-	case http.MethodDelete:
+	case event.DeleteObject:
 		return c.deleteObject()
 	default:
 		c.w.Header().Set("Allow", allowedMethods)
 		return mediastore.Errorf(mediastore.KindMethodNotAllowed, "The method %.20s is not one of %s", c.r.Method, allowedMethods)
+	}
+}
+
+// operation returns the operation that a method on a path is, empty for none.
+func operation(method, path string) event.Operation {
+	switch method {
+	case http.MethodGet:
+		if path == "" {
+			return event.ListItems
+		}
+		return event.GetObject
+	case http.MethodHead:
+		return event.DescribeObject
+	case http.MethodPut, http.MethodPost:
+		return event.PutObject
+	case http.MethodDelete:
+		return event.DeleteObject
+	default:
+		return ""
 	}
 }
 
@@ -103,6 +127,9 @@ func (c *call) authorize(action, name string) (*access.Caller, error) {
 	caller, err := c.api.Access.Authenticate(c.r)
 	if err != nil {
 		return nil, err
+	}
+	if !caller.Anonymous() {
+		c.fact.Requester = caller.Principal.ARN
 	}
 	env := access.Env{
 		SourceIP:  c.w.Client.IP,
@@ -144,9 +171,11 @@ func (c *call) deleteObject() error {
 	if err := c.discardBody(); err != nil {
 		return err
 	}
-	if _, err := c.api.Objects.Delete(c.r.Context(), c.container.ID, path, pre); err != nil {
+	gone, err := c.api.Objects.Delete(c.r.Context(), c.container.ID, path, pre)
+	if err != nil {
 		return err
 	}
+	c.fact.ExpiresAt = gone.ExpiresAt
 	c.w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -69,7 +69,7 @@ func WriteError(w *httpapi.Response, r *http.Request, err error) {
 // dropRepresentation takes back the headers of an object that is not sent after
 // all.
 func dropRepresentation(h http.Header) {
-	for _, name := range []string{"Cache-Control", "Content-Length", "Etag", "Last-Modified", "Accept-Ranges"} {
+	for _, name := range []string{"Cache-Control", "Content-Length", "Etag", "Last-Modified", "Accept-Ranges", "X-Amz-Storage-Class"} {
 		h.Del(name)
 	}
 }

@@ -42,6 +42,7 @@ func (c *call) describeObject() error {
 
 // describe sets the headers that say which version this is.
 func (c *call) describe(obj *mediastore.Object) {
+	c.fact.ExpiresAt = obj.ExpiresAt
 	h := c.w.Header()
 	h["Etag"] = []string{string(obj.ETag)}
 	h["Last-Modified"] = []string{obj.LastModified.UTC().Format(http.TimeFormat)}
@@ -49,6 +50,9 @@ func (c *call) describe(obj *mediastore.Object) {
 	h["Accept-Ranges"] = []string{"bytes"}
 	if obj.CacheControl != "" {
 		h["Cache-Control"] = []string{obj.CacheControl}
+	}
+	if obj.InfrequentAccess { // not in the model, so that SDKs leave it out
+		h["X-Amz-Storage-Class"] = []string{string(obj.StorageClass())}
 	}
 }
 

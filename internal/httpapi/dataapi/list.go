@@ -15,7 +15,9 @@ import (
 // maxPage is the largest and the default number of items in an answer.
 const maxPage = 1000
 
-// listItem is the structure Item. A folder has a name and a type only.
+// listItem is the structure Item. A folder has a name and a type only. The model
+// has no storage class: it is there only when it is not the usual one, and SDKs
+// leave it out.
 type listItem struct {
 	Name          string
 	Type          string
@@ -23,6 +25,7 @@ type listItem struct {
 	LastModified  json.Number     `json:",omitempty"`
 	ContentType   string          `json:",omitempty"`
 	ContentLength *int64          `json:",omitempty"`
+	StorageClass  string          `json:",omitempty"`
 }
 
 type itemPage struct {
@@ -39,6 +42,7 @@ func (c *call) listItems() error {
 	if err != nil {
 		return err
 	}
+	c.fact.Path = string(folder)
 	if _, err := c.authorize("mediastore:ListItems", string(folder)); err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func toListItem(item *mediastore.Item) listItem {
 	if item.Folder {
 		return listItem{Name: item.Name, Type: "FOLDER"}
 	}
-	return listItem{
+	li := listItem{
 		Name:          item.Name,
 		Type:          "OBJECT",
 		ETag:          item.Object.ETag,
@@ -76,6 +80,10 @@ func toListItem(item *mediastore.Item) listItem {
 		ContentType:   item.Object.ContentType,
 		ContentLength: &item.Object.Size,
 	}
+	if item.Object.InfrequentAccess {
+		li.StorageClass = string(item.Object.StorageClass())
+	}
+	return li
 }
 
 func parseLimit(s string) (int, error) {

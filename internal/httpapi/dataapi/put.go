@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/internal/access"
+	"headwater/internal/event"
 	"headwater/internal/mediastore"
 	"headwater/internal/objects"
 )
@@ -20,11 +21,8 @@ import (
 type putResult struct {
 	ContentSHA256 string
 	ETag          mediastore.ETag
-	StorageClass  string
+	StorageClass  mediastore.StorageClass
 }
-
-// storageClass is the only one there is.
-const storageClass = "TEMPORAL"
 
 func (c *call) putObject() error {
 	path, err := c.objectPath()
@@ -46,7 +44,8 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, putResult{hex.EncodeToString(obj.SHA256[:]), obj.ETag, storageClass})
+	c.fact.ExpiresAt = obj.ExpiresAt
+	return writeJSON(c.w, http.StatusOK, putResult{hex.EncodeToString(obj.SHA256[:]), obj.ETag, obj.StorageClass()})
 }
 
 // putRequest reads the headers of a PutObject.
@@ -58,6 +57,7 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 		Size:         c.r.ContentLength,
 		ContentType:  h.Get("Content-Type"),
 		CacheControl: h.Get("Cache-Control"),
+		Expiry:       c.expiry(path),
 		Unverified:   caller.Unverified(),
 		VerifyBody:   caller.VerifyBody,
 	}
@@ -67,8 +67,8 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 	if len(req.CacheControl) > maxCacheControl {
 		return req, mediastore.Invalid("Cache-Control", "has %d characters: at most %d are allowed", len(req.CacheControl), maxCacheControl)
 	}
-	if class := c.option("X-Amz-Storage-Class"); class != "" && class != storageClass {
-		return req, mediastore.Invalid("x-amz-storage-class", "must be %s", storageClass)
+	if class := c.option("X-Amz-Storage-Class"); class != "" && class != string(mediastore.ClassTemporal) {
+		return req, mediastore.Invalid("x-amz-storage-class", "must be %s", mediastore.ClassTemporal)
 	}
 	if req.Streaming, err = parseAvailability(c.option("X-Amz-Upload-Availability")); err != nil {
 		return req, err
@@ -81,6 +81,20 @@ func (c *call) putRequest(path mediastore.Path, caller *access.Caller) (req obje
 	}
 	req.Precondition, err = parsePrecondition(h)
 	return req, err
+}
+
+// expiry returns when an object at the path that is stored at a moment is gone by
+// a transient lifecycle rule. It asks the policy that is in force when it is
+// called, which need not be that of the request's beginning.
+func (c *call) expiry(path mediastore.Path) func(time.Time) time.Time {
+	return func(stored time.Time) time.Time {
+		now, err := c.api.Containers.Snapshot(c.r.Context(), c.container.ID)
+		if err != nil || now.Lifecycle == nil { // what is wrong with the container, the engine says
+			return time.Time{}
+		}
+		at, _ := now.Lifecycle.TransientExpiry(path, stored)
+		return at
+	}
 }
 
 // option reads one of the operation's own headers. Some SDKs move them into the
@@ -148,6 +162,7 @@ func parseSHA256(s string) ([]byte, error) {
 // long nor take too long in all.
 type timedBody struct {
 	body     io.Reader
+	fact     *event.Request // is told what came, and when
 	control  *http.ResponseController
 	now      func() time.Time
 	idle     time.Duration
@@ -157,6 +172,7 @@ type timedBody struct {
 func (c *call) timedBody() *timedBody {
 	b := &timedBody{
 		body:    c.r.Body,
+		fact:    c.fact,
 		control: http.NewResponseController(c.w),
 		now:     c.api.Now,
 		idle:    c.api.Timeouts.UploadIdle,
@@ -171,6 +187,10 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	// A connection without deadlines is none that can be slow.
 	_ = b.control.SetReadDeadline(b.next())
 	n, err := b.body.Read(p)
+	b.fact.BytesReceived += int64(n)
+	if err != nil {
+		b.fact.BodyRead = b.now()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &mediastore.Error{Op: "dataapi.put", Kind: mediastore.KindTimeout, Message: "The upload did not go on in time", Err: err}
 	}

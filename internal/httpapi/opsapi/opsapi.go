@@ -1,7 +1,8 @@
 // Package opsapi is the edge for operators: what lies below /-/.
 //
-// It must not know an operation of MediaStore. Nothing here needs credentials,
-// so nothing here may tell what is stored.
+// It must not know an operation of MediaStore. What tells of the containers there
+// are is behind Guard, or on a listener that only operators reach; nothing else
+// needs credentials.
 package opsapi
 
 import (
@@ -16,7 +17,11 @@ import (
 type API struct {
 	// Ready reports why the server cannot take requests, or nil.
 	Ready func(ctx context.Context) error
-	// Player answers below /-/player/.
+	// Metrics answers at /-/metrics.
+	Metrics http.Handler
+	// Events answers at /-/events, and Player below /-/player/. Nil is nothing
+	// there.
+	Events http.Handler
 	Player http.Handler
 }
 
@@ -25,8 +30,8 @@ const readyTimeout = 5 * time.Second
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/-/player/") {
-		a.Player.ServeHTTP(w, r)
+	if page := a.page(r.URL.Path); page != nil {
+		page.ServeHTTP(w, r)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -40,7 +45,21 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/-/ready":
 		a.ready(w, r)
 	default:
-		text(w, http.StatusNotFound, "there is nothing here; there is /-/live, /-/ready and /-/player/")
+		text(w, http.StatusNotFound, "there is nothing here; there is /-/live, /-/ready, /-/metrics, /-/events and /-/player/")
+	}
+}
+
+// page returns what answers all by itself at a path, or nil.
+func (a *API) page(path string) http.Handler {
+	switch {
+	case path == "/-/metrics":
+		return a.Metrics
+	case path == "/-/events":
+		return a.Events
+	case strings.HasPrefix(path, "/-/player/"):
+		return a.Player
+	default:
+		return nil
 	}
 }
 
