@@ -300,6 +300,12 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"a port that is taken": {func(c *config.Config) { c.Listen = taken.Addr().String() },
 			[]string{"listen", taken.Addr().String(), "in use"}, syscall.EADDRINUSE},
+		"a port for metrics that is taken": {func(c *config.Config) { c.Metrics.Listen = taken.Addr().String() },
+			[]string{"metrics-listen", taken.Addr().String(), "in use"}, syscall.EADDRINUSE},
+		"a cold tier that is not there": {func(c *config.Config) { c.Lifecycle.Archive = "/nonexistent/cold" },
+			[]string{"archive", "/nonexistent/cold"}, nil},
+		"a cold tier that is not one": {func(c *config.Config) { c.Lifecycle.Archive = "s3://" },
+			[]string{"archive", "bucket"}, nil},
 		"an address of another machine": {func(c *config.Config) { c.Listen = "192.0.2.1:0" },
 			[]string{"listen", "192.0.2.1"}, syscall.EADDRNOTAVAIL},
 		"no certificate":              {tlsFiles("/nonexistent.pem"), []string{"TLS certificate", "/nonexistent.pem"}, fs.ErrNotExist},
@@ -551,5 +557,52 @@ func TestWarnsBeyondThisMachine(t *testing.T) {
 		if warned := strings.Contains(log.String(), "without TLS"); warned != want {
 			t.Errorf("%s: warned %v, want %v", listen, warned, want)
 		}
+	}
+}
+
+// TestPublicURL is in endpoints, whatever host a client names.
+func TestPublicURL(t *testing.T) {
+	for domain, want := range map[string]string{
+		"":              `^https://media\.example:8443/[a-z2-7]{14}$`,
+		"video.example": `^https://[a-z2-7]{14}\.data\.video\.example:8443$`,
+	} {
+		c := forTest(t)
+		c.PublicURL, c.Domain = "https://media.example:8443", domain
+		r := run(t, c)
+		if got := r.container(); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("with the domain %q: %s", domain, got)
+		}
+		r.stop()
+	}
+}
+
+// TestMetricsListen has the metrics and the health checks, and nothing else,
+// without credentials.
+func TestMetricsListen(t *testing.T) {
+	c := forTest(t)
+	c.Metrics.Listen = "127.0.0.1:0"
+	r := run(t, c)
+	r.container()
+	operators := "http://" + r.operators.listener.Addr().String()
+	for path, want := range map[string]int{
+		"/-/metrics": 200, "/-/live": 200, "/-/ready": 200,
+		"/-/events": 404, "/-/player/": 404, "/": 404, "/abcdefghijklmn/a": 404,
+	} {
+		res, err := http.Get(operators + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
+		}
+	}
+	if res, err := http.Get(r.URL() + "/-/metrics"); err != nil || res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("on the main listener: %v, %v", res, err)
+	}
+	r.stop()
+	if conn, err := net.Dial("tcp", r.operators.listener.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("after Close somebody listens for operators")
 	}
 }

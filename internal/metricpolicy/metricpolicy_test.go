@@ -91,6 +91,33 @@ func TestAnObjectCountsInEveryGroupThatItIsIn(t *testing.T) {
 	}
 }
 
+// TestGuide holds the groups against the policies that the service's guide has for
+// examples.
+func TestGuide(t *testing.T) {
+	const baseball, football, first, second = "baseballGroup", "footballGroup", "footballGroup1", "footballGroup2"
+	saturdays := document(rule("baseball/saturday", baseball), rule("football/saturday", football))
+	overlapping := document(rule("sports/football/saturday", first), rule("sports/football", second))
+	tests := []struct {
+		policy string
+		path   mediastore.Path
+		want   []metricpolicy.GroupName
+	}{
+		{`{"ContainerLevelMetrics":"ENABLED"}`, "a.m3u8", nil},
+		{saturdays, "baseball/saturday/a.ts", []metricpolicy.GroupName{baseball}},
+		{saturdays, "football/saturday/a.ts", []metricpolicy.GroupName{football}},
+		{saturdays, "football/sunday/a.ts", nil},
+		{document(rule("*.m3u8", "index")), "football/index1.m3u8", []metricpolicy.GroupName{"index"}},
+		{document(rule("*.m3u8", "index")), "football/index1.ts", nil},
+		{overlapping, "sports/football/saturday/a.ts", []metricpolicy.GroupName{first, second}},
+		{overlapping, "sports/football/a.ts", []metricpolicy.GroupName{second}},
+	}
+	for _, test := range tests {
+		if got := slices.Collect(mustParse(t, test.policy).Groups(test.path)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %s is in %q, want %q", test.policy, test.path, got, test.want)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	p := mustParse(t, document(rule("*.ts", "segments"), rule("news", "news")))
 	if got, want := slices.Collect(p.Names()), []metricpolicy.GroupName{"segments", "news"}; !slices.Equal(got, want) {

@@ -51,6 +51,29 @@ func TestExpiryIsSoonAndInBatches(t *testing.T) {
 	})
 }
 
+// TestExpireDue: with no loop running, whatever there is.
+func TestExpireDue(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.setPolicy(id, rules(rule("EXPIRE", "> 15s", "a/*")))
+		w.fill(id, 1200, day)
+		w.put(id, "a/young", 0)
+		s := sweep.New(w.config)
+		w.failWhen(func(c call) error {
+			if c.op == "remove" {
+				return errDisk
+			}
+			return nil
+		})
+		if err := s.ExpireDue(t.Context()); err == nil {
+			t.Error("a failure is not told")
+		}
+		w.failWhen(nil)
+		if err := s.ExpireDue(t.Context()); err != nil || w.heard.swept(sweep.Expired) != 1200 || w.stat(id, "a/young") == nil {
+			t.Errorf("%v, %v", err, w.heard.objects)
+		}
+	})
+}
+
 func TestEvents(t *testing.T) {
 	for _, onExpiry := range []bool{false, true} {
 		inWorld(t, func(w *world) {

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 		{"Transient", testTransient},
 		{"TransientIsNotListed", testTransientIsNotListed},
 		{"TransientAndLastingReplaceEachOther", testTransientAndLasting},
+		{"ReplacedIsNeverMissed", testReplacedIsNeverMissed},
 		{"ExpiredCountsAsNone", testExpiredCountsAsNone},
 		{"TransientKeepsContainer", testTransientKeepsContainer},
 		{"DueObjects", testDueObjects},

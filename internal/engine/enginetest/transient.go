@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +98,36 @@ func testTransientAndLasting(t *testing.T, s *suite) {
 		s.wantDue(1000)
 	}
 	s.wantItems(id, "")
+}
+
+// testReplacedIsNeverMissed: while versions of both kinds take each other's place
+// there is always one.
+func testReplacedIsNeverMissed(t *testing.T, s *suite) {
+	id := s.active("movies")
+	s.put(id, "a", nil, "1")
+	var done atomic.Bool
+	together(3, func(i int) {
+		if i == 0 {
+			for range 200 {
+				s.putUntil(id, "a", nil, "1", 10)
+				s.put(id, "a", nil, "1")
+			}
+			done.Store(true)
+			return
+		}
+		for !done.Load() {
+			if _, err := s.StatObject(s.ctx, id, "a"); err != nil {
+				t.Errorf("StatObject: %v", err)
+				return
+			}
+			r, err := s.OpenObject(s.ctx, id, "a")
+			if err != nil {
+				t.Errorf("OpenObject: %v", err)
+				return
+			}
+			r.Close()
+		}
+	})
 }
 
 func testExpiredCountsAsNone(t *testing.T, s *suite) {

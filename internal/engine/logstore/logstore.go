@@ -16,6 +16,7 @@
 //	upload.go      a body on its way into a volume
 //	reader.go      an open version
 //	commit.go      the one committer: groups, order, truth after failures
+//	txn.go         what a group changes, and what goes with every change
 //	volume.go      volume files: room, handles, removal
 //	extent.go      blocks and their checksums
 //	expiry.go      where the search for what is due begins

@@ -295,9 +295,8 @@ func (d *dispatcher) settle(r result) {
 			continue
 		}
 		it.lane.failures++
-		asked := pauseAsked(r.errs[i])
-		d.pending.fail(it, now.Add(max(asked, backoff(it.lane.failures, d.Rand()))))
-		d.pauseFor(now, asked)
+		d.pending.fail(it, now.Add(backoff(it.lane.failures, d.Rand())))
+		d.pauseFor(now, pauseAsked(r.errs[i]))
 		d.stats.Retried()
 	}
 	if !answered {

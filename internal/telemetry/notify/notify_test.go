@@ -399,6 +399,35 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// TestDownIsLeftAlone: a receiver that answers nothing is not called for each
+// object that waits, and gets everything soon after it is back.
+func TestDownIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		begin := time.Now()
+		late := 0
+		sink := newSink(t, func(*event.Event, int) error {
+			switch since := time.Since(begin); {
+			case since > time.Hour:
+				return nil
+			case since > time.Hour/2:
+				late++
+			}
+			return errDown
+		})
+		r := start(t, config(s, sink))
+		s.putMany(500)
+		time.Sleep(time.Hour + 2*time.Minute)
+		r.stop()
+		if late > 8*60 {
+			t.Errorf("it was called %d times in half an hour", late)
+		}
+		if r.counts.Delivered != 500 {
+			t.Errorf("%d were delivered", r.counts.Delivered)
+		}
+	})
+}
+
 func TestBackoffIsSpread(t *testing.T) {
 	for failures := range 100 {
 		whole, least := backoff(failures, 0), backoff(failures, 0.999999)
