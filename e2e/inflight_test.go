@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -535,4 +536,52 @@ func TestPipelinedUploadsAndHangUp(t *testing.T) {
 			return status == http.StatusOK && string(body) == "body"
 		})
 	}
+}
+
+// TestHangUpWithUnreadAnswers is the same with an answer that the client has got
+// and not read: the kernel then resets the connection, and no further answer can
+// be sent. The uploads have arrived all the same.
+func TestHangUpWithUnreadAnswers(t *testing.T) {
+	s := start(t)
+	endpoint := container(t, s.URL, "live")
+	path := strings.TrimPrefix(endpoint, s.URL)
+	put := func(name string) string {
+		return rawRequest("PUT", path+"/live/"+name, "4\r\nbody\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
+	}
+	for round := range 20 {
+		conn := dial(t, s.URL)
+		conn.send(put(fmt.Sprintf("%d-first", round)))
+		if _, err := conn.r.Peek(1); err != nil { // the answer has come, and most of it stays unread in the kernel
+			t.Fatal(err)
+		}
+		conn.send(put(fmt.Sprintf("%d-0", round)))
+		waitUnread(t, conn.Conn)
+		conn.send(put(fmt.Sprintf("%d-1", round)) + put(fmt.Sprintf("%d-2", round)) + put(fmt.Sprintf("%d-3", round)))
+		conn.Close()
+		for i := range 4 {
+			eventually(t, "an upload is stored", func() bool {
+				status, _, body := do(t, "GET", fmt.Sprintf("%s/live/%d-%d", endpoint, round, i), nil)
+				return status == http.StatusOK && string(body) == "body"
+			})
+		}
+	}
+}
+
+// waitUnread waits until the kernel has bytes for a connection that nobody reads.
+func waitUnread(t *testing.T, conn net.Conn) {
+	t.Helper()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b [1]byte
+	eventually(t, "an answer waits", func() (waits bool) {
+		if err := raw.Control(func(fd uintptr) {
+			n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			waits = n > 0 && err == nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	})
 }

@@ -367,8 +367,17 @@ type playback struct {
 
 // play opens an address in the browser until enough was played or the player
 // gives up.
-func play(t *testing.T, args ...string) (p playback) {
+func play(t *testing.T, args ...string) playback {
 	t.Helper()
+	p, err := tryPlay(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// tryPlay is play for any goroutine.
+func tryPlay(args ...string) (p playback, err error) {
 	cmd := exec.Command("node", append([]string{"play.mjs"}, args...)...)
 	cmd.Dir = "node"
 	var stderr bytes.Buffer
@@ -378,9 +387,9 @@ func play(t *testing.T, args ...string) (p playback) {
 		err = json.Unmarshal(out, &p)
 	}
 	if err != nil {
-		t.Fatalf("play.mjs: %v\n%s\n%s", err, out, stderr.String())
+		err = fmt.Errorf("play.mjs: %w\n%s\n%s", err, out, stderr.String())
 	}
-	return p
+	return p, err
 }
 
 // wantPlayed holds that ten seconds were played without a break.

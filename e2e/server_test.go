@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -66,45 +65,40 @@ func start(t *testing.T, args ...string) *server {
 // startIn is start on a data directory that exists.
 func startIn(t *testing.T, data string, args ...string) *server {
 	t.Helper()
+	s, _ := startPrinting(t, data, nil, args...)
+	return s
+}
+
+// startPrinting is startIn with more in the environment. It returns what the
+// server writes to standard output, too.
+func startPrinting(t *testing.T, data string, env []string, args ...string) (*server, *syncBuffer) {
+	t.Helper()
 	s := &server{t: t, Data: data, done: make(chan error, 1)}
+	out := &syncBuffer{}
 	s.cmd = exec.Command(binary, append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--data", data, "--account", account, "--region", region, "--log-level", "debug",
 	}, args...)...)
-	s.cmd.Env = append(cleanEnv(), "HEADWATER_ROOT_ACCESS_KEY="+accessKey, "HEADWATER_ROOT_SECRET_KEY="+secretKey)
-	s.cmd.Stderr = &s.log
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.cmd.Env = append(append(cleanEnv(), "HEADWATER_ROOT_ACCESS_KEY="+accessKey, "HEADWATER_ROOT_SECRET_KEY="+secretKey), env...)
+	s.cmd.Stdout, s.cmd.Stderr = out, &s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.kill)
-	s.URL = s.readURL(out)
-	go func() {
-		_, _ = io.Copy(io.Discard, out)
-		s.done <- s.cmd.Wait()
-	}()
+	go func() { s.done <- s.cmd.Wait() }()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the server's log ends:\n%s", s.log.tail(8000))
 		}
 	})
-	return s
+	eventually(t, "the server is ready", func() bool {
+		line, _, whole := strings.Cut(out.String(), "\n")
+		s.URL = urlPattern.FindString(line)
+		return whole
+	})
+	return s, out
 }
 
 var urlPattern = regexp.MustCompile(`https?://\S+`)
-
-// readURL reads the start line, which names the endpoint.
-func (s *server) readURL(out io.Reader) string {
-	s.t.Helper()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	url := urlPattern.FindString(line)
-	if err != nil || url == "" {
-		s.t.Fatalf("no start line with an endpoint: %q, %v\n%s", line, err, s.log.tail(4000))
-	}
-	return url
-}
 
 // kill ends the server as a power cut would end it, and waits.
 func (s *server) kill() {

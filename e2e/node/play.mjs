@@ -1,17 +1,21 @@
 // Opens a page with one <video> in Debian's Chromium, lets it play, and prints
 // what came of it as JSON. Whether that is good is for the caller to say.
 //
-//   usage: node play.mjs ADDRESS [SCREENSHOT.png]
+//   usage: node play.mjs [--enough=SECONDS] ADDRESS [SCREENSHOT.png]
 //
 // A page says that it gave up by window.fatal or a visible role="alert"; the watch
 // ends then, or when enough was played, or when time is up.
+import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 
-const ENOUGH_SECONDS = 12; // of media
 const PATIENCE_MS = 90_000;
 const MEDIA = /\.(ts|m4s|mp4)(\?|$)/;
 
-const [address, screenshot] = process.argv.slice(2);
+const { values, positionals: [address, screenshot] } = parseArgs({
+  allowPositionals: true,
+  options: { enough: { type: 'string', default: '12' } }, // seconds of media
+});
+const enough = Number(values.enough);
 const result = { console: [], failed: [], segments: 0 };
 
 const browser = await chromium.launch({
@@ -47,7 +51,7 @@ function observe(page) {
 async function watch(page) {
   for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await page.waitForTimeout(250)) {
     Object.assign(result, await page.evaluate(look));
-    if (result.fatal || result.error || result.played >= ENOUGH_SECONDS) return;
+    if (result.fatal || result.error || result.played >= enough) return;
   }
 }
 

@@ -24,9 +24,13 @@ func (a *App) openArchive() error {
 	if a.config.Lifecycle.Archive == "" {
 		return nil
 	}
+	region := a.config.AWS.Region
+	if a.config.Lifecycle.ArchiveEndpoint == "" { // the region of another store than AWS is its own affair
+		region = a.awsRegion()
+	}
 	tier, err := archive.Open(context.Background(), a.config.Lifecycle.Archive, archive.Options{
 		Endpoint:  a.config.Lifecycle.ArchiveEndpoint,
-		Region:    a.awsRegion(),
+		Region:    region,
 		PathStyle: a.config.Lifecycle.ArchiveEndpoint != "",
 	})
 	if err != nil {

@@ -47,7 +47,7 @@ func (a *App) listen() error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	a.listener = listener
+	a.listener = httpapi.HearOut(listener)
 	if err := a.listenOperators(); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (a *App) listen() error {
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"h2", "http/1.1"},
 	}
-	a.listener = tls.NewListener(listener, a.server.TLSConfig)
+	a.listener = tls.NewListener(a.listener, a.server.TLSConfig)
 	return nil
 }
 

@@ -153,7 +153,7 @@ func failure(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return &mediastore.Error{Op: op, Kind: mediastore.KindStorageFull, Message: "There is no room left in the cold tier", Err: err}
 	}
-	return &mediastore.Error{Op: op, Kind: mediastore.KindUnavailable, Message: "The cold tier does not answer", Err: err}
+	return &mediastore.Error{Op: op, Kind: mediastore.KindUnavailable, Message: "The cold tier does not do what it is asked", Err: err}
 }
 
 // lost says that there is no whole copy of what somebody has a record of.

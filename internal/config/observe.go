@@ -215,7 +215,7 @@ func awsSettings() []Setting {
 	return []Setting{
 		{
 			Name: "aws-region", Form: "REGION",
-			Help:    "region of the AWS services below and of the cold tier; the server's own when it is not set",
+			Help:    "region of the AWS services below and of the cold tier; the server's own when it is not set, except for a cold tier with archive-endpoint, which has the SDK's default or us-east-1",
 			binding: bind(func(c *Config) *string { return &c.AWS.Region }, parseAWSRegion, asIs),
 		},
 		urlRow("cloudwatch-endpoint", func(c *Config) *string { return &c.AWS.CloudWatchURL },

@@ -29,7 +29,6 @@ type Call struct {
 
 	ErrorCode    string // empty when it was carried out
 	ErrorMessage string // as the client got it
-	Reason       string // why it was denied, for the operator; never told the client
 }
 
 // Identity is who called.

@@ -41,7 +41,7 @@ type Adapter struct {
 func (a *Adapter) Wrap(edge string, h Handler, fail ErrorWriter) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		start := a.Now()
-		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r), Received: start, now: a.Now}
+		w := &Response{ResponseWriter: rw, ID: newRequestID(), Client: a.Proxies.Client(r), Received: start, now: a.Now, head: r.Method == http.MethodHead}
 		w.Header()["x-amzn-RequestId"] = []string{w.ID}
 		if r.ContentLength != 0 { // an upload sets its own, read by read
 			_ = http.NewResponseController(rw).SetReadDeadline(start.Add(bodyTimeout))
@@ -130,7 +130,8 @@ type Response struct {
 	// what the Handler returned.
 	Answered func(end time.Time, err error)
 
-	now func() time.Time
+	now  func() time.Time
+	head bool // net/http takes the body of an answer to HEAD, and sends none
 }
 
 func (w *Response) begin(status int) {
@@ -149,7 +150,9 @@ func (w *Response) WriteHeader(status int) {
 func (w *Response) Write(p []byte) (int, error) {
 	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
-	w.Sent += int64(n)
+	if !w.head {
+		w.Sent += int64(n)
+	}
 	return n, err
 }
 

@@ -29,3 +29,11 @@ var relaxations = map[string]string{
 	// The model spells it like a Range.
 	"ContentRangePattern": `bytes \d+-\d+/(?:\d+|\*)`,
 }
+
+// extensions are members that this server adds to structures of the models, by
+// shape, each a string of a pattern. SDKs leave out what they do not know.
+var extensions = map[string]map[string]string{
+	// The storage class of an object in a list, when a lifecycle rule has changed
+	// it. The model has it in the answer to PutObject only, and only as TEMPORAL.
+	"Item": {"StorageClass": "INFREQUENT_ACCESS"},
+}

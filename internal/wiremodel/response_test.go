@@ -123,6 +123,8 @@ func TestCheckOutputOfBodies(t *testing.T) {
 		{"delete with an object", "DeleteObject", "{}", ""},
 		{"delete with a text", "DeleteObject", "deleted", "not a JSON object"},
 		{"list", "ListItems", `{"Items":[{"Name":"a=1:b.ts","Type":"OBJECT","ETag":"0a","LastModified":1.5,"ContentType":"a/b","ContentLength":3},{"Name":"sub","Type":"FOLDER"}],"NextToken":"x"}`, ""},
+		{"a class of our own", "ListItems", `{"Items":[{"Name":"a.ts","StorageClass":"INFREQUENT_ACCESS"}]}`, ""},
+		{"another class", "ListItems", `{"Items":[{"Name":"a.ts","StorageClass":"TEMPORAL"}]}`, "'items.1.member.storageClass'"},
 		{"name with a slash", "ListItems", `{"Items":[{"Name":"a/b"}]}`, "'items.1.member.name'"},
 		{"length is a string", "ListItems", `{"Items":[{"ContentLength":"3"}]}`, "must be an integer and is a string"},
 		{"null item", "ListItems", `{"Items":[null]}`, "Member must not be null"},

@@ -109,7 +109,7 @@ func (c *compiler) shape(name string) (*shape, error) {
 	if wider, ok := relaxations[name]; ok {
 		s.rule = wider
 	}
-	err := cmp.Or(s.compilePattern(), c.fill(s, d))
+	err := cmp.Or(s.compilePattern(), c.fill(s, d), s.extend(extensions[name]))
 	if err != nil {
 		return nil, fmt.Errorf("shape %s: %w", name, err)
 	}
@@ -165,6 +165,20 @@ func (c *compiler) fillMembers(s *shape, d definition) error {
 		}
 		s.members = append(s.members, m)
 	}
+	return nil
+}
+
+// extend adds members that are strings, by name, each of a pattern.
+func (s *shape) extend(more map[string]string) error {
+	for name, pattern := range more {
+		of := &shape{kind: kindString, rule: pattern}
+		of.limits(definition{})
+		if err := of.compilePattern(); err != nil {
+			return err
+		}
+		s.members = append(s.members, member{name: name, shape: of})
+	}
+	slices.SortFunc(s.members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
 	return nil
 }
 

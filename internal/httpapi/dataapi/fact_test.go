@@ -126,6 +126,7 @@ func TestFacts(t *testing.T) {
 		{"GET", "/a/b.ts", "", []string{"", ""}, event.Request{Operation: event.GetObject, Path: "a/b.ts", Requester: "anonymous", Status: 403, ErrorCode: "AccessDeniedException"}, false},
 		{"GET", "/nosuch", "", nil, event.Request{Operation: event.GetObject, Path: "nosuch", Requester: root, Status: 404, ErrorCode: "ObjectNotFoundException"}, false},
 		{"HEAD", "/a/b.ts", "", nil, event.Request{Operation: event.DescribeObject, Path: "a/b.ts", Requester: root, Status: 200}, true},
+		{"HEAD", "/nosuch", "", nil, event.Request{Operation: event.DescribeObject, Path: "nosuch", Requester: root, Status: 404, ErrorCode: "ObjectNotFoundException"}, false},
 		{"GET", "/?Path=%2Fa", "", nil, event.Request{Operation: event.ListItems, Path: "a", Requester: root, Status: 200}, false},
 		{"GET", "/?Path=..", "", nil, event.Request{Operation: event.ListItems, Requester: "anonymous", Status: 400, ErrorCode: "ValidationException"}, false},
 		{"DELETE", "/a/b.ts", "", nil, event.Request{Operation: event.DeleteObject, Path: "a/b.ts", Requester: root, Status: 200}, true},

@@ -70,13 +70,13 @@ func TestRecordOfADenial(t *testing.T) {
 	const want = `{"eventVersion":"1.11","userIdentity":{"type":"Unknown","accessKeyId":"AKIA"},` +
 		`"eventTime":"2026-01-31T22:59:58Z","eventSource":"mediastore.amazonaws.com","eventName":"DeleteContainer",` +
 		`"awsRegion":"eu-west-1","sourceIPAddress":"","userAgent":"","errorCode":"AccessDeniedException","errorMessage":"No",` +
-		`"requestParameters":null,"responseElements":null,"additionalEventData":{"reason":"no Allow"},` +
+		`"requestParameters":null,"responseElements":null,` +
 		`"requestID":"R2","eventID":"d01e8fd6-2510-888c-a752-dfc198620518","readOnly":false,"eventType":"AwsApiCall",` +
 		`"managementEvent":true,"eventCategory":"Management"}` + "\n"
 	call := &event.Call{
 		ID: "R2", Time: created().Time, Service: "mediastore.amazonaws.com", Operation: "DeleteContainer", Region: "eu-west-1",
 		Identity:  event.Identity{Type: event.IdentityUnknown, AccessKeyID: "AKIA"},
-		ErrorCode: "AccessDeniedException", ErrorMessage: "No", Reason: "no Allow",
+		ErrorCode: "AccessDeniedException", ErrorMessage: "No",
 	}
 	if diff := cmp.Diff(want, string(line(call))); diff != "" {
 		t.Error(diff)
@@ -168,7 +168,7 @@ func TestNoElements(t *testing.T) {
 func TestTextsAreBounded(t *testing.T) {
 	call := created()
 	long := strings.Repeat("\x01", 60_000)
-	call.UserAgent, call.Operation, call.Reason, call.ErrorMessage, call.Identity.AccessKeyID = long, long, long, long, long
+	call.UserAgent, call.Operation, call.ErrorMessage, call.Identity.AccessKeyID = long, long, long, long
 	if got := read(t, call).UserAgent; got != long[:maxText] {
 		t.Errorf("the user agent has %d bytes", len(got))
 	}
@@ -245,9 +245,9 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte(`{"ContainerName":"live"}`), "aws-cli/2", "no Allow")
 	f.Add([]byte(`{"a":{"A":{"SecretAccessKey":"s"}},"A":1e999}`), "\xff\n", "")
 	f.Add([]byte(`[[[{"x":null}]]] trailing`), strings.Repeat("\x00", 2000), "\u2028")
-	f.Fuzz(func(t *testing.T, document []byte, agent, reason string) {
+	f.Fuzz(func(t *testing.T, document []byte, agent, message string) {
 		call := created()
-		call.Parameters, call.Result, call.UserAgent, call.Reason = document, document, agent, reason
+		call.Parameters, call.Result, call.UserAgent, call.ErrorMessage = document, document, agent, message
 		first := line(call)
 		if !json.Valid(first) || len(first) > maxRecord || bytes.IndexByte(first, '\n') != len(first)-1 {
 			t.Fatalf("not a line of JSON of at most %d bytes: %q", maxRecord, first)

@@ -21,27 +21,26 @@ const (
 
 // record is a CloudTrail event. Its members are in CloudTrail's order.
 type record struct {
-	EventVersion        string       `json:"eventVersion"`
-	UserIdentity        userIdentity `json:"userIdentity"`
-	EventTime           string       `json:"eventTime"`
-	EventSource         string       `json:"eventSource"`
-	EventName           string       `json:"eventName"`
-	AWSRegion           string       `json:"awsRegion"`
-	SourceIPAddress     string       `json:"sourceIPAddress"`
-	UserAgent           string       `json:"userAgent"`
-	ErrorCode           string       `json:"errorCode,omitempty"`
-	ErrorMessage        string       `json:"errorMessage,omitempty"`
-	RequestParameters   any          `json:"requestParameters"`
-	ResponseElements    any          `json:"responseElements"`
-	AdditionalEventData *additional  `json:"additionalEventData,omitempty"`
-	RequestID           string       `json:"requestID"`
-	EventID             string       `json:"eventID"`
-	ReadOnly            bool         `json:"readOnly"`
-	EventType           string       `json:"eventType"`
-	ManagementEvent     bool         `json:"managementEvent"`
-	RecipientAccountID  string       `json:"recipientAccountId,omitempty"`
-	EventCategory       string       `json:"eventCategory"`
-	TLSDetails          *struct{}    `json:"tlsDetails,omitempty"` // there, and empty, when the call came over TLS
+	EventVersion       string       `json:"eventVersion"`
+	UserIdentity       userIdentity `json:"userIdentity"`
+	EventTime          string       `json:"eventTime"`
+	EventSource        string       `json:"eventSource"`
+	EventName          string       `json:"eventName"`
+	AWSRegion          string       `json:"awsRegion"`
+	SourceIPAddress    string       `json:"sourceIPAddress"`
+	UserAgent          string       `json:"userAgent"`
+	ErrorCode          string       `json:"errorCode,omitempty"`
+	ErrorMessage       string       `json:"errorMessage,omitempty"`
+	RequestParameters  any          `json:"requestParameters"`
+	ResponseElements   any          `json:"responseElements"`
+	RequestID          string       `json:"requestID"`
+	EventID            string       `json:"eventID"`
+	ReadOnly           bool         `json:"readOnly"`
+	EventType          string       `json:"eventType"`
+	ManagementEvent    bool         `json:"managementEvent"`
+	RecipientAccountID string       `json:"recipientAccountId,omitempty"`
+	EventCategory      string       `json:"eventCategory"`
+	TLSDetails         *struct{}    `json:"tlsDetails,omitempty"` // there, and empty, when the call came over TLS
 }
 
 type userIdentity struct {
@@ -50,10 +49,6 @@ type userIdentity struct {
 	ARN         string             `json:"arn,omitempty"`
 	AccountID   string             `json:"accountId,omitempty"`
 	AccessKeyID string             `json:"accessKeyId,omitempty"`
-}
-
-type additional struct {
-	Reason string `json:"reason"`
 }
 
 // line returns the record of a call as a line of JSON, at most maxRecord long.
@@ -89,9 +84,6 @@ func newRecord(call *event.Call) *record {
 		ManagementEvent:    true,
 		RecipientAccountID: string(call.Account),
 		EventCategory:      "Management",
-	}
-	if call.Reason != "" {
-		r.AdditionalEventData = &additional{cut(call.Reason)}
 	}
 	if call.Secure {
 		r.TLSDetails = &struct{}{}

@@ -6,6 +6,7 @@
 package logfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,8 +28,8 @@ type Options struct {
 	// access-2026-01-31T00-00-00.000.jsonl.
 	Path string
 
-	// MaxSize is how many bytes a file may have, 0 for any number. A write that
-	// alone is larger gets a file of its own.
+	// MaxSize is how many bytes a file may have, 0 for any number. A line that
+	// alone is longer gets a file of its own.
 	MaxSize int64
 
 	// RotateEvery is the length of a period, 0 for one without end. Periods
@@ -121,14 +122,38 @@ func (f *File) beginLocked(since time.Time) {
 	}
 }
 
-// Write appends whole lines, the last one with its end. They stay together in one
-// file. When only some bytes could be written, the next write begins a new line.
-func (f *File) Write(lines []byte) (int, error) {
+// Write appends whole lines, the last one with its end. No line is torn across
+// files. When only some bytes could be written, the next write begins a new line.
+func (f *File) Write(lines []byte) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.file == nil {
 		return 0, fs.ErrClosed
 	}
+	for n < len(lines) && err == nil {
+		var written int
+		written, err = f.writeLocked(f.fitting(lines[n:]))
+		n += written
+	}
+	return n, err
+}
+
+// fitting returns the first lines that a file has room for, one at least.
+func (f *File) fitting(lines []byte) []byte {
+	if f.o.MaxSize <= 0 || int64(len(lines)) <= f.o.MaxSize {
+		return lines
+	}
+	if i := bytes.LastIndexByte(lines[:f.o.MaxSize], '\n'); i >= 0 {
+		return lines[:i+1]
+	}
+	if i := bytes.IndexByte(lines, '\n'); i >= 0 {
+		return lines[:i+1]
+	}
+	return lines
+}
+
+// writeLocked appends lines that go into one file.
+func (f *File) writeLocked(lines []byte) (int, error) {
 	f.rotateIfDueLocked(int64(len(lines)))
 	if f.mu.torn {
 		if _, err := f.appendLocked([]byte("\n")); err != nil {

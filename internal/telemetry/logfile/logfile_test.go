@@ -78,7 +78,8 @@ func TestRotatesBySize(t *testing.T) {
 		write(t, f, "longer than a file\n")
 		write(t, f, "cc\n")
 		write(t, f, "dd\nee\n")
-		wantFiles(t, o, "aa\nbb\n", "longer than a file\n", "cc\n", "dd\nee\n")
+		write(t, f, "ff\ngg\nhh\nlonger, and in the midst\nii\n") // no file is too long because of how many came at once
+		wantFiles(t, o, "aa\nbb\n", "longer than a file\n", "cc\n", "dd\nee\n", "ff\ngg\n", "hh\n", "longer, and in the midst\n", "ii\n")
 	})
 }
 

@@ -38,6 +38,7 @@ type dispatcher struct {
 	flying  int // calls under way
 
 	failures int       // calls in a row that delivered nothing
+	outage   int       // pauses in a row because of that
 	paused   time.Time // the receiver is left alone until then
 
 	floors chan floor
@@ -285,7 +286,7 @@ func (d *dispatcher) settle(r result) {
 	delivered, unwanted := d.conclude(r)
 	answered := delivered+unwanted > 0
 	if answered {
-		d.failures = 0
+		d.failures, d.outage = 0, 0
 	} else {
 		d.failures++
 	}
@@ -301,8 +302,9 @@ func (d *dispatcher) settle(r result) {
 	}
 	if !answered {
 		d.complain("events are not delivered; trying again", slog.Int("calls", d.failures), slog.Any("error", r.errs[0]))
-		if d.failures >= d.calls { // nothing gets through, so it is not this object
-			d.pauseFor(now, backoff(d.failures-d.calls+1, d.Rand()))
+		if d.failures >= d.calls && !d.paused.After(now) { // nothing gets through, so it is not this object
+			d.outage++ // once for all that were under way together
+			d.pauseFor(now, backoff(d.outage, d.Rand()))
 		}
 	}
 	d.dropped(d.pending.drop(d.floor.upTo)) // what was under way when the floor rose

@@ -428,6 +428,29 @@ func TestDownIsLeftAlone(t *testing.T) {
 	})
 }
 
+// TestShortOutage: calls that are under way together are one attempt, so a receiver
+// that was down for seconds is not left alone for a minute.
+func TestShortOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		begin := time.Now()
+		const outage = 3 * time.Second
+		sink := newSink(t, func(*event.Event, int) error {
+			if time.Since(begin) < outage {
+				return errDown
+			}
+			return nil
+		})
+		r := start(t, config(s, sink))
+		s.putMany(500)
+		time.Sleep(3 * outage) // the last pause is no longer than all before it, and a jitter
+		r.stop()
+		if r.counts.Delivered != 500 {
+			t.Errorf("%d were delivered", r.counts.Delivered)
+		}
+	})
+}
+
 func TestBackoffIsSpread(t *testing.T) {
 	for failures := range 100 {
 		whole, least := backoff(failures, 0), backoff(failures, 0.999999)
