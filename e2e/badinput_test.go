@@ -852,3 +852,30 @@ func TestOldAndOddHTTP(t *testing.T) {
 	c.answer("GET").is(t, "the second of two", http.StatusPartialContent, "456789")
 	wantWell(t, s)
 }
+
+// TestForgedSignatureWithABody: who knows an access key's ID and no secret signs
+// with zeros and sends a body, so that the signature would have to wait for it.
+// Only an upload waits; nothing else may take the caller for who it says.
+func TestForgedSignatureWithABody(t *testing.T) {
+	s, endpoint := forBadInput(t)
+	now := time.Now().UTC()
+	forged := "Authorization: AWS4-HMAC-SHA256 Credential=" + accessKey + "/" + now.Format("20060102") + "/" + region +
+		"/mediastore/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + strings.Repeat("0", 64)
+	stamp := "X-Amz-Date: " + now.Format("20060102T150405Z")
+	for _, target := range []struct{ method, path string }{
+		{"GET", rawTarget(endpoint, "there.ts")},
+		{"HEAD", rawTarget(endpoint, "there.ts")},
+		{"DELETE", rawTarget(endpoint, "there.ts")},
+		{"PUT", rawTarget(endpoint, "there.ts")},
+		{"POST", rawTarget(endpoint, "there.ts")},
+		{"GET", rawTarget(endpoint, "")},
+		{"GET", "/-/metrics"},
+		{"GET", "/-/events"},
+	} {
+		a := roundTrip(t, s.URL, rawRequest(target.method, target.path, "x", forged, stamp))
+		if a.Status != http.StatusForbidden || strings.Contains(a.Body, "mediastore_") {
+			t.Errorf("%s %s: %d %s", target.method, target.path, a.Status, a.Body)
+		}
+	}
+	rawCall(t, "GET", endpoint, "there.ts", "").is(t, "the object after all that", http.StatusOK, "0123456789")
+}

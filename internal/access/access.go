@@ -90,9 +90,21 @@ func (c *Caller) VerifyBody(sum [32]byte) error {
 // Authenticate finds out who sent r. A request without credentials has an
 // anonymous caller; one with credentials that are not right has none.
 //
-// A signature may leave the body out (UNSIGNED-PAYLOAD), as MediaStore's clients
-// do when they put objects.
+// A signature may leave the body out (UNSIGNED-PAYLOAD). One that covers a body
+// must say with which hash: nothing here reads it.
 func (s *Service) Authenticate(r *http.Request) (*Caller, error) {
+	caller, err := s.authenticate(r, nil)
+	if err == nil && caller.Unverified() {
+		return nil, mediastore.Errorf(mediastore.KindInvalidSignature, "x-amz-content-sha256 is missing: the request has a body that its signature covers")
+	}
+	return caller, err
+}
+
+// AuthenticateUpload is Authenticate for a request whose body is an object: its
+// hash need not be declared, and then the caller is Unverified until the end of
+// the body. Whoever calls this must call VerifyBody before anything of the request
+// takes effect or shows.
+func (s *Service) AuthenticateUpload(r *http.Request) (*Caller, error) {
 	return s.authenticate(r, nil)
 }
 

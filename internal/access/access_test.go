@@ -154,7 +154,7 @@ func TestSigned(t *testing.T) {
 		{"signed in 15 minutes", signing{hash: unsigned, at: now.Add(15 * time.Minute)}, body, false, true},
 		{"presigned to the last second", signing{expires: time.Minute, at: now.Add(-time.Minute)}, body, false, true},
 	} {
-		c, err := service().Authenticate(test.sign.request(t, test.body, nil))
+		c, err := service().AuthenticateUpload(test.sign.request(t, test.body, nil))
 		wantRoot(t, test.name, c, err)
 		if c.Unverified() != test.unverified {
 			t.Errorf("%s: unverified %v", test.name, c.Unverified())
@@ -251,9 +251,14 @@ func TestBodyMustBeSigned(t *testing.T) {
 // TestUnverified: when the hash of the body was not declared, a wrong secret is
 // found out only with the body, and must be then.
 func TestUnverified(t *testing.T) {
-	c, err := service().Authenticate(signing{secret: "guess"}.request(t, "some bytes", nil))
+	c, err := service().AuthenticateUpload(signing{secret: "guess"}.request(t, "some bytes", nil))
 	if err != nil || !c.Unverified() {
 		t.Fatalf("before the body: %+v, %v", c, err)
+	}
+	for _, secret := range []string{"guess", secret} { // where nobody looks at the body
+		if c, err := service().Authenticate(signing{secret: secret}.request(t, "some bytes", nil)); !mediastore.IsKind(err, mediastore.KindInvalidSignature) {
+			t.Errorf("a request that is no upload: %+v, %v", c, err)
+		}
 	}
 	if err := c.VerifyBody(sha256.Sum256([]byte("some bytes"))); !mediastore.IsKind(err, mediastore.KindInvalidSignature) {
 		t.Errorf("with the body: %v", err)

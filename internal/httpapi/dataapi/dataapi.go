@@ -124,11 +124,15 @@ const allowedMethods = "DELETE, GET, HEAD, OPTIONS, POST, PUT"
 // authorize finds out who is calling and whether they may do this to name, which
 // is an object's path or a folder's.
 func (c *call) authorize(action, name string) (*access.Caller, error) {
-	caller, err := c.api.Access.Authenticate(c.r)
+	authenticate := c.api.Access.Authenticate
+	if c.fact.Operation == event.PutObject {
+		authenticate = c.api.Access.AuthenticateUpload
+	}
+	caller, err := authenticate(c.r)
 	if err != nil {
 		return nil, err
 	}
-	if !caller.Anonymous() {
+	if !caller.Anonymous() && !caller.Unverified() {
 		c.fact.Requester = caller.Principal.ARN
 	}
 	env := access.Env{

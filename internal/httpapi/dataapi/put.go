@@ -44,6 +44,9 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	if !caller.Anonymous() {
+		c.fact.Requester = caller.Principal.ARN // which is certain only now, when the caller was unverified
+	}
 	c.fact.ExpiresAt = obj.ExpiresAt
 	return writeJSON(c.w, http.StatusOK, putResult{hex.EncodeToString(obj.SHA256[:]), obj.ETag, obj.StorageClass()})
 }
