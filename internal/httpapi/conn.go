@@ -54,3 +54,12 @@ func (c *patientConn) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// CloseWrite tells the peer that nothing more will come. net/http does so before
+// it gives up on a request, so that its answer is not lost by a reset.
+func (c *patientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
