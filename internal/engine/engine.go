@@ -253,3 +253,21 @@ type Reader interface {
 	Object() mediastore.Object
 	io.Closer
 }
+
+// FileReader is a Reader whose bytes lie in files, so that they can be sent to a
+// network without a copy. It is an optional power: not every engine has it, nor
+// every Reader of one that has.
+type FileReader interface {
+	// Sections returns where n bytes from an offset lie, in order, until the
+	// Reader is closed. It returns false when they do not lie in files, or are
+	// damaged: ReadAt then says how.
+	Sections(off, n int64) ([]Section, bool)
+}
+
+// Section is a run of bytes in a file.
+type Section struct {
+	File   io.ReaderAt
+	FD     uintptr // of File
+	Offset int64
+	Length int64
+}

@@ -120,7 +120,7 @@ func BenchmarkList1000(b *testing.B) {
 func BenchmarkDueNothing(b *testing.B) {
 	e := benchEngine(b)
 	for from := 0; from < 100_000; from += 1000 {
-		tx := newTxn(e.index.DB, 0)
+		tx := newTxn(e.index.DB, map[mediastore.ContainerID]owner{}, 0)
 		for i := from; i < from+1000; i++ {
 			record := objectRecord{object: mediastore.Object{
 				Path: mediastore.Path(fmt.Sprintf("live/segment-%06d.ts", i)), ETag: "1",
@@ -186,7 +186,7 @@ func BenchmarkOpen(b *testing.B) {
 func fillFolder(b *testing.B, e *Engine, folder mediastore.Folder, n int) {
 	b.Helper()
 	for from := 0; from < n; from += 1000 {
-		tx := newTxn(e.index.DB, 0)
+		tx := newTxn(e.index.DB, map[mediastore.ContainerID]owner{}, 0)
 		for i := from; i < min(n, from+1000); i++ {
 			record := objectRecord{object: mediastore.Object{
 				Path: folder.Join(fmt.Sprintf("segment-%06d.ts", i)), ETag: "0123456789abcdef", Size: 100,

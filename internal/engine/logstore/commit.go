@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"sync/atomic"
+
+	"headwater/internal/mediastore"
 )
 
 // The bounds of one group. A request that is alone is always taken.
@@ -42,7 +44,8 @@ type committer struct {
 	events  *eventLog
 	queue   chan *request
 	stopped chan struct{}
-	onGroup func(operations int) // may be nil
+	onGroup func(operations int)             // may be nil
+	owners  map[mediastore.ContainerID]owner // of run alone
 
 	groups, operations, bytes atomic.Int64
 }
@@ -51,6 +54,7 @@ func newCommitter(x *index, vs *volumes, events *eventLog, onGroup func(int)) *c
 	c := &committer{
 		index: x, volumes: vs, events: events, onGroup: onGroup,
 		queue: make(chan *request, maxGroup), stopped: make(chan struct{}),
+		owners: make(map[mediastore.ContainerID]owner),
 	}
 	go c.run()
 	return c
@@ -122,7 +126,7 @@ func (c *committer) gather(first *request) (group []*request, rest *request, ok 
 // it may rest on a change of the same group, and is only true when that is.
 func (c *committer) commit(group []*request) {
 	c.syncVolumes(group)
-	tx := newTxn(c.index.DB, c.events.newest())
+	tx := newTxn(c.index.DB, c.owners, c.events.newest())
 	defer tx.batch.Close()
 	for _, r := range group {
 		if r.err == nil {
@@ -130,6 +134,9 @@ func (c *committer) commit(group []*request) {
 		}
 	}
 	err := c.commitIndex(tx)
+	if err != nil {
+		clear(c.owners) // nobody knows any more
+	}
 	c.count(group, tx)
 	for _, r := range group {
 		r.done <- cmp.Or(err, r.err)

@@ -21,7 +21,7 @@ func (e *Engine) CreateContainer(ctx context.Context, c mediastore.Container, li
 	if len(c.ID) != mediastore.ContainerIDLength {
 		return mediastore.Invalid("containerID", "must have %d characters", mediastore.ContainerIDLength)
 	}
-	if err := e.checkSpace(); err != nil {
+	if err := e.checkSpace(0); err != nil {
 		return err
 	}
 	record := encodeContainer(&c)
@@ -49,7 +49,7 @@ func (op *createContainer) apply(tx *txn) error {
 		}
 	}
 	tx.set(containerKey(c.Account, c.Name), op.record)
-	tx.set(idKey(c.ID), ownerOf(c).encode())
+	tx.setOwner(c)
 	if c.Status == mediastore.StatusActive {
 		tx.emitContainer(c, event.ContainerCreated, c.CreatedAt)
 	}
@@ -192,7 +192,7 @@ func (op *replaceContainer) apply(tx *txn) error {
 		return ioError("logstore.update", errors.New("the ID of a container was changed"))
 	}
 	tx.set(containerKey(c.Account, c.Name), op.record)
-	tx.set(idKey(c.ID), ownerOf(c).encode())
+	tx.setOwner(c)
 	if current.Status != mediastore.StatusActive && c.Status == mediastore.StatusActive {
 		tx.emitContainer(c, event.ContainerCreated, c.CreatedAt)
 	}
@@ -234,7 +234,7 @@ func (op *beginDelete) apply(tx *txn) error {
 	}
 	c.Status = mediastore.StatusDeleting
 	tx.set(containerKey(c.Account, c.Name), encodeContainer(&c))
-	tx.set(idKey(c.ID), ownerOf(&c).encode())
+	tx.setOwner(&c)
 	op.container = c
 	return nil
 }
@@ -288,7 +288,7 @@ func (op *removeContainer) apply(tx *txn) error {
 		return err
 	}
 	tx.delete(containerKey(c.Account, c.Name))
-	tx.delete(idKey(c.ID))
+	tx.dropOwner(c.ID)
 	tx.emitContainer(&c, event.ContainerRemoved, op.at)
 	return nil
 }

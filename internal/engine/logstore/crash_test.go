@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -51,6 +52,11 @@ func (fs crashableFS) OpenReadWrite(name string, category vfs.DiskWriteCategory,
 	return crashableFile{f, fs.synced}, err
 }
 
+func (fs crashableFS) OpenDir(name string) (vfs.File, error) {
+	f, err := fs.MemFS.OpenDir(name)
+	return crashableFile{f, fs.synced}, err
+}
+
 // ReuseForWrite does what that of MemFS does, which takes the lock that
 // CrashClone waits for twice: once too often when CrashClone comes in between.
 func (fs crashableFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -74,13 +80,13 @@ type powerCuts struct {
 func (p *powerCuts) synced() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.random.IntN(25) == 0 {
+	if p.mu.random.IntN(40) == 0 {
 		p.mu.crashes = append(p.mu.crashes, cutPower(p.fs, p.history, p.mu.random))
 	}
 }
 
 func TestCrash(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			for _, c := range runAndCrash(t, seed) {
 				verifyCrash(t, c)
@@ -94,7 +100,9 @@ func TestCrash(t *testing.T) {
 func runAndCrash(t *testing.T, seed uint64) []crash {
 	cuts := &powerCuts{fs: vfs.NewCrashableMem(), history: newHistory()}
 	cuts.mu.random = rand.New(rand.NewPCG(seed, 99))
-	e := mustOpen(t, small(crashableFS{cuts.fs, cuts.synced}, "/data"))
+	o := small(crashableFS{cuts.fs, cuts.synced}, "/data")
+	o.compactEvery, o.VolumeSize = time.Millisecond, 256<<10
+	e := mustOpen(t, o)
 	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -120,12 +128,57 @@ func runAndCrash(t *testing.T, seed uint64) []crash {
 	return append(cuts.mu.crashes, last)
 }
 
+// TestCrashAtEverySync does one thing after the other and cuts the power after
+// every single sync, of files and of directories, that of the start included.
+func TestCrashAtEverySync(t *testing.T) {
+	fs, h := vfs.NewCrashableMem(), newHistory()
+	random := rand.New(rand.NewPCG(11, 11))
+	var mu sync.Mutex
+	var crashes []crash
+	synced := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		crashes = append(crashes, cutPower(fs, h, random))
+	}
+	e := mustOpen(t, crowded(crashableFS{fs, synced}))
+	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
+		t.Fatal(err)
+	}
+	steps := rand.New(rand.NewPCG(12, 12))
+	for i := range 80 {
+		if err := h.step(t.Context(), e, "w", steps); err != nil {
+			t.Error(err)
+		}
+		if i%4 == 0 {
+			if err := e.compactor.pass(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	moved := e.Stats().MovedBytes
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if moved == 0 || len(crashes) < 130 {
+		t.Errorf("%d bytes were moved and the power was cut %d times: the test has lost its aim", moved, len(crashes))
+	}
+	for i, c := range crashes {
+		verifyCrash(t, c)
+		if t.Failed() {
+			t.Fatalf("cut %d of %d", i, len(crashes))
+		}
+	}
+}
+
 // verifyCrash opens what a crash has left, twice: recovery must not harm what it
 // finds, and what is stored after it must be as safe as before.
 func verifyCrash(t *testing.T, c crash) {
 	t.Helper()
-	e := mustOpen(t, small(c.fs, "/data"))
+	e := mustOpen(t, crowded(c.fs))
 	verify(t, e, c.possible)
+	if err := e.compactor.pass(t.Context()); err != nil {
+		t.Error(err)
+	}
 	h, random := newHistory(), rand.New(rand.NewPCG(1, 1))
 	for range 5 {
 		if len(c.possible) > 0 { // there is a container

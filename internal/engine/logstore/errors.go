@@ -2,7 +2,6 @@ package logstore
 
 import (
 	"errors"
-	"syscall"
 
 	"headwater/internal/mediastore"
 )
@@ -27,7 +26,7 @@ func ioError(op string, err error) error {
 		return nil
 	case errors.As(err, &classified):
 		return err
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		return &mediastore.Error{Op: op, Kind: mediastore.KindStorageFull, Message: "There is no room left in the store", Err: err}
 	}
 	return &mediastore.Error{Op: op, Kind: mediastore.KindInternal, Err: err}

@@ -25,6 +25,7 @@ type fault struct {
 	onward bool
 	err    error
 	only   func(errorfs.Op) bool // nil: every change
+	reads  bool                  // what fails are opens and reads, and not changes
 	seen   atomic.Int64
 	over   atomic.Bool // nothing fails any more
 }
@@ -32,7 +33,8 @@ type fault struct {
 func (f *fault) String() string { return fmt.Sprintf("n=%d onward=%v", f.n, f.onward) }
 
 func (f *fault) MaybeError(op errorfs.Op) error {
-	if f.over.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite || f.only != nil && !f.only(op) {
+	isRead := op.Kind.ReadOrWrite() != errorfs.OpIsWrite
+	if f.over.Load() || isRead != f.reads || f.only != nil && !f.only(op) {
 		return nil
 	}
 	if n := f.seen.Add(1); n == f.n || f.onward && n > f.n {
@@ -45,53 +47,110 @@ func (f *fault) MaybeError(op errorfs.Op) error {
 // acknowledged version may be lost, whatever fails, and nothing may panic.
 func TestFaults(t *testing.T) {
 	none := &fault{n: 1 << 60}
-	runWithFault(t, none)
+	moved := runWithFault(t, none)
 	changes := none.seen.Load()
 	t.Logf("%d changes", changes)
-	if changes < 100 {
-		t.Fatalf("only %d changes were seen: the test has lost its aim", changes)
+	if changes < 100 || moved == 0 {
+		t.Fatalf("only %d changes were seen and %d bytes moved: the test has lost its aim", changes, moved)
+	}
+	for _, err := range []error{errorfs.ErrInjected, syscall.ENOSPC} {
+		for _, onward := range []bool{false, true} {
+			for n := int64(1); n <= changes; n += 17 {
+				f := &fault{n: n, onward: onward, err: err}
+				t.Run(f.String(), func(t *testing.T) { runWithFault(t, f) })
+			}
+		}
+	}
+}
+
+// TestReadFaults lets opens and reads fail.
+func TestReadFaults(t *testing.T) {
+	none := &fault{n: 1 << 60, reads: true}
+	runWithFault(t, none)
+	reads := none.seen.Load()
+	if reads < 30 {
+		t.Fatalf("only %d reads were seen: the test has lost its aim", reads)
 	}
 	for _, onward := range []bool{false, true} {
-		for n := int64(1); n <= changes; n += 3 {
-			f := &fault{n: n, onward: onward, err: errorfs.ErrInjected}
+		for n := int64(1); n <= reads; n += 3 {
+			f := &fault{n: n, onward: onward, reads: true, err: errorfs.ErrInjected}
 			t.Run(f.String(), func(t *testing.T) { runWithFault(t, f) })
 		}
 	}
 }
 
-func runWithFault(t *testing.T, f *fault) {
+// TestFaultsAtStart lets every change that a start makes fail in turn, and every
+// read outside the index: Pebble panics when some of its own fail as it opens. The
+// next start finds what was there before.
+func TestFaultsAtStart(t *testing.T) {
 	fs, h := vfs.NewCrashableMem(), newHistory()
-	workUntilFault(t, errorfs.Wrap(fs, f), h)
-	c := cutPower(fs, h, rand.New(rand.NewPCG(uint64(f.n), 3)))
-	e := mustOpen(t, small(c.fs, "/data"))
-	defer e.Close()
-	verify(t, e, c.possible)
-}
-
-// workUntilFault does the same things every time, going on after failures. What
-// fails must fail with a kind that says so.
-func workUntilFault(t *testing.T, fs vfs.FS, h *history) {
-	e, err := Open(small(fs, "/data"))
-	if err != nil {
-		return
-	}
-	defer e.Close()
-	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
-		wantFailure(t, err)
-		return
-	}
-	random := rand.New(rand.NewPCG(7, 7))
-	for range 60 {
-		if err := h.step(t.Context(), e, "w", random); err != nil {
-			wantFailure(t, err)
+	workUntilFault(t, fs, h)
+	random := rand.New(rand.NewPCG(8, 8))
+	for _, reads := range []bool{false, true} {
+		for _, onward := range []bool{false, true} {
+			for n := int64(1); ; n++ {
+				c := cutPower(fs, h, random)
+				f := &fault{n: n, onward: onward, reads: reads, err: syscall.ENOSPC, only: func(op errorfs.Op) bool {
+					return !reads || !strings.Contains(op.Path, "index")
+				}}
+				e, err := Open(crowded(errorfs.Wrap(c.fs, f)))
+				if err == nil {
+					e.Close()
+				}
+				f.over.Store(true)
+				left := crash{c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: random}), c.possible}
+				verifyCrash(t, left)
+				if f.seen.Load() < n || t.Failed() {
+					t.Logf("%d operations (reads: %v)", n, reads)
+					break
+				}
+			}
 		}
 	}
 }
 
+// runWithFault returns how many bytes compaction has moved.
+func runWithFault(t *testing.T, f *fault) (moved int64) {
+	fs, h := vfs.NewCrashableMem(), newHistory()
+	moved = workUntilFault(t, errorfs.Wrap(fs, f), h)
+	c := cutPower(fs, h, rand.New(rand.NewPCG(uint64(f.n), 3)))
+	e := mustOpen(t, small(c.fs, "/data"))
+	defer e.Close()
+	verify(t, e, c.possible)
+	return moved
+}
+
+// workUntilFault does the same things every time, going on after failures. What
+// fails must fail with a kind that says so.
+func workUntilFault(t *testing.T, fs vfs.FS, h *history) (moved int64) {
+	e, err := Open(crowded(fs))
+	if err != nil {
+		return 0
+	}
+	defer e.Close()
+	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
+		wantFailure(t, err)
+		return 0
+	}
+	random := rand.New(rand.NewPCG(7, 7))
+	for i := range 60 {
+		if err := h.step(t.Context(), e, "w", random); err != nil {
+			wantFailure(t, err)
+		}
+		if i%6 == 5 {
+			if err := e.compactor.pass(t.Context()); err != nil && !errors.Is(err, errorfs.ErrInjected) && !isFull(err) {
+				t.Errorf("compaction on a failing disk: %v", err)
+			}
+		}
+	}
+	return e.Stats().MovedBytes
+}
+
+// wantFailure: a failure is classified. No room is told from other failures.
 func wantFailure(t *testing.T, err error) {
 	t.Helper()
 	var classified *mediastore.Error
-	if !errors.As(err, &classified) || classified.Op == "" || classified.Kind != mediastore.KindInternal {
+	if !errors.As(err, &classified) || classified.Op == "" || classified.Kind != mediastore.KindInternal && (classified.Kind != mediastore.KindStorageFull || !isFull(err)) {
 		t.Errorf("a failing disk was answered with %v", err)
 	}
 }
@@ -291,5 +350,46 @@ func flip(t *testing.T, fs vfs.FS, name string, at int64) {
 	b[0] ^= 0x10
 	if _, err := f.WriteAt(b, at); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFailedPutKeepsItsBytes: when it is open whether a version is in the index's
+// log, its bytes stay, in a volume that is still written and in a sealed one.
+func TestFailedPutKeepsItsBytes(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		broken := &fault{n: 1, err: syscall.EIO, only: func(op errorfs.Op) bool {
+			isSync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
+			return isSync && strings.HasSuffix(op.Path, ".log")
+		}}
+		broken.over.Store(true)
+		fs := vfs.NewMem()
+		e := mustOpen(t, unhurried(errorfs.Wrap(fs, broken)))
+		if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
+			t.Fatal(err)
+		}
+		v := version{seed: 3, size: 900_000}
+		u, err := e.NewUpload(t.Context(), testID, engine.UploadSpec{Path: "a", Size: 900_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := u.Write(v.body()); err != nil {
+			t.Fatal(err)
+		}
+		if sealed {
+			mustPut(t, e, "b", 900_000)
+		}
+		broken.over.Store(false)
+		if err := u.Commit(t.Context(), mediastore.Object{ETag: v.etag()}, mediastore.Precondition{}); err == nil {
+			t.Error("a put was acknowledged whose place in the log is not durable")
+		}
+		if err := errors.Join(u.Close(), e.Close()); err != nil {
+			t.Log(err)
+		}
+		e = mustOpen(t, unhurried(fs)) // as after kill -9: what was written is there
+		verify(t, e, map[mediastore.Path][]version{"a": {v, {absent: true}}})
+		if _, err := e.StatObject(t.Context(), testID, "a"); err != nil {
+			t.Errorf("the put is not in the log: the test has lost its aim (%v)", err)
+		}
+		e.Close()
 	}
 }

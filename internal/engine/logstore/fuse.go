@@ -24,8 +24,14 @@ import (
 // nothing once it is blown. The next Open recovers the index as after a crash.
 type fuse struct {
 	vfs.FS
+	dir   string // of the index: what is written elsewhere, to a checkpoint, is not guarded
 	log   *slog.Logger
 	cause atomic.Pointer[error]
+
+	// opening is true while Pebble is opened: then it waits for its tables to be
+	// written, for ever if need be, so they are vital too.
+	opening atomic.Bool
+	reserve *reserve
 }
 
 // failureDelay keeps Pebble, which repeats a failed flush at once, from spinning.
@@ -46,6 +52,22 @@ func (f *fuse) err() error {
 	}
 	return nil
 }
+
+// roomFor does something once more, with the reserve's room, when there is none
+// for it. A sync must not be done again: the kernel may have dropped the bytes.
+func (f *fuse) roomFor(do func() error) error {
+	err := do()
+	if isFull(err) && f.reserve.release() {
+		err = do()
+	}
+	return err
+}
+
+// compactionCategory is what Pebble calls the tables that it rewrites, which can
+// be many at once and can wait. They must not use up the reserve.
+const compactionCategory = "pebble-compaction"
+
+func justDo(do func() error) error { return do() }
 
 // vital does what Pebble cannot do without.
 func (f *fuse) vital(do func() error) error {
@@ -75,21 +97,35 @@ func (f *fuse) plain(do func() error) error {
 	return err
 }
 
-// isVital tells the log, the manifest and the markers, which name the manifest.
+// isVital tells the log, the manifest and the markers, which name the manifest. So
+// is the file of options, by its temporary name: Pebble writes it last when it is
+// opened, and when it cannot, panics in the middle of giving up.
 func (f *fuse) isVital(path string) bool {
 	name := f.FS.PathBase(path)
-	return strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
+	return isMarker(name) || strings.HasPrefix(name, "MANIFEST-") ||
+		strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".dbtmp")
 }
+
+func isMarker(name string) bool { return strings.HasPrefix(name, "marker.") }
 
 // open opens a file for writing. A vital one that cannot be opened is replaced
 // by one in memory, which takes what Pebble still writes.
-func (f *fuse) open(path string, open func() (vfs.File, error)) (file vfs.File, err error) {
-	do, attempt := f.plain, func() error {
-		file, err = open()
-		return err
+func (f *fuse) open(path string, category vfs.DiskWriteCategory, open func() (vfs.File, error)) (file vfs.File, err error) {
+	if f.FS.PathDir(path) != f.dir {
+		return open()
 	}
-	if f.isVital(path) {
+	do, write := f.plain, f.roomFor
+	if f.isVital(path) || f.opening.Load() {
 		do = f.vital
+	}
+	if category == compactionCategory {
+		write = justDo
+	}
+	attempt := func() error {
+		return write(func() error {
+			file, err = open()
+			return err
+		})
 	}
 	if err := do(attempt); err != nil {
 		return nil, err
@@ -97,19 +133,29 @@ func (f *fuse) open(path string, open func() (vfs.File, error)) (file vfs.File, 
 	if file == nil {
 		return vfs.NewMem().Create("lost", vfs.WriteCategoryUnspecified)
 	}
-	return &fuseFile{file, do}, nil
+	return &fuseFile{file, do, write}, nil
 }
 
+// Create makes the names in the directory durable before it adds a marker. Pebble
+// syncs the name of a new manifest and that of the marker that points to it at
+// once: a power cut before that could leave the marker alone.
 func (f *fuse) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+	return f.open(name, category, func() (vfs.File, error) {
+		if isMarker(f.FS.PathBase(name)) {
+			if err := syncDir(f.FS, f.dir); err != nil {
+				return nil, err
+			}
+		}
+		return f.FS.Create(name, category)
+	})
 }
 
 func (f *fuse) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return f.open(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, category, opts...) })
+	return f.open(name, category, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, category, opts...) })
 }
 
 func (f *fuse) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(newname, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
+	return f.open(newname, category, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
 }
 
 // OpenDir opens a directory, whose sync is part of making a new log or manifest.
@@ -118,7 +164,10 @@ func (f *fuse) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fuseFile{dir, f.vital}, nil
+	if name != f.dir {
+		return dir, nil
+	}
+	return &fuseFile{dir, f.vital, justDo}, nil
 }
 
 func (f *fuse) Link(oldname, newname string) error {
@@ -134,7 +183,7 @@ func (f *fuse) RemoveAll(name string) error {
 }
 
 func (f *fuse) Rename(oldname, newname string) error {
-	return f.tidying(func() error { return f.FS.Rename(oldname, newname) })
+	return f.vital(func() error { return f.FS.Rename(oldname, newname) })
 }
 
 func (f *fuse) Unwrap() vfs.FS { return f.FS }
@@ -142,13 +191,18 @@ func (f *fuse) Unwrap() vfs.FS { return f.FS }
 // fuseFile is a file that is written through the fuse. do is the way to do it.
 type fuseFile struct {
 	vfs.File
-	do func(func() error) error
+	do    func(func() error) error
+	write func(func() error) error // within do
 }
 
 func (f *fuseFile) Write(p []byte) (int, error) {
+	rest := p
 	err := f.do(func() error {
-		_, err := f.File.Write(p)
-		return err
+		return f.write(func() error {
+			n, err := f.File.Write(rest)
+			rest = rest[n:]
+			return err
+		})
 	})
 	if err != nil {
 		return 0, err

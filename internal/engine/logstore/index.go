@@ -24,8 +24,10 @@ type index struct {
 // that a newer Pebble does not move a store out of reach of an older Headwater
 // unasked.
 func openIndex(dir string, o *Options) (*index, error) {
-	x := &index{fuse: &fuse{FS: o.FS, log: o.Log}, backlog: newBacklog(o.memTableSize, o.Log), expiries: newFloor()}
+	x := &index{fuse: &fuse{FS: o.FS, dir: dir, log: o.Log, reserve: newReserve(o)}, backlog: newBacklog(o.memTableSize, o.Log), expiries: newFloor()}
+	x.fuse.opening.Store(true)
 	db, err := pebble.Open(dir, x.options(o))
+	x.fuse.opening.Store(false)
 	if x.fuse.blown() {
 		if err == nil {
 			err = db.Close()
@@ -43,8 +45,11 @@ func (x *index) options(o *Options) *pebble.Options {
 	listener := &pebble.EventListener{DataCorruption: reportCorruption(o.Log)}
 	x.backlog.listen(listener)
 	options := &pebble.Options{
-		FS:                 x.fuse,
-		CacheSize:          o.CacheSize,
+		FS:       x.fuse,
+		ReadOnly: o.readOnly,
+		// Pebble takes the room of its memory tables, of which two may be there, from
+		// that of the cache.
+		CacheSize:          o.CacheSize + 2*int64(o.memTableSize),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             indexLog{o.Log, x.fuse},
 		MemTableSize:       o.memTableSize,

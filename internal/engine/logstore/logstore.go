@@ -25,7 +25,13 @@
 //	format.go      the format of the directory, and the way from an older one
 //	key.go, record.go  what is in the index, to the byte
 //	stats.go       numbers for metrics
-//	check.go       proof that the index and the volumes agree
+//	checkpoint.go  a copy of the store while it works
+//	walk.go        pages of a walk through all versions, and the pace of it
+//	compact.go     the room of dead objects comes back
+//	scrub.go       the search for damaged bytes
+//	space.go       what is kept free for a full disk
+//	check*.go      proof that the index and the volumes agree
+//	fsck.go        that of a store that is not open, and its repair
 //
 // # How it keeps its promises
 //
@@ -44,17 +50,9 @@
 // version has a byte is removed when nobody holds it; what a crash leaves behind,
 // Open removes. Space inside a volume is not used again except that of an aborted
 // upload, and only when nothing lies behind it; otherwise what it wrote is dead
-// until the volume goes. Objects that expire share volumes with those that expire
-// within the same few seconds, so theirs go soon after them.
-//
-// # What it does not do yet
-//
-// A volume that is mostly dead is not compacted: its live bytes keep the whole
-// file. What that needs is there: the index counts the live bytes of each
-// volume, a version's extents can be replaced by one operation of the committer
-// on the condition that the version is still current, and removal of an emptied
-// volume is what happens anyway. Missing is the way from a volume to the
-// versions in it, for which a walk of the index does.
+// until the volume goes. One that is mostly dead is emptied by copying the rest.
+// Objects that expire share volumes with those that expire within the same few
+// seconds, so theirs go soon after them.
 //
 // It must not know a protocol, an SDK, a policy or a clock. It is the only
 // package that knows Pebble, and it touches the disk only through Pebble's vfs.
@@ -69,6 +67,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -103,6 +103,15 @@ type Options struct {
 	// is 0. Those in use are open however many there are.
 	MaxIdleVolumes int
 
+	// CompactionRate is how many bytes per second are copied at most to give
+	// back the room of dead objects in volumes that others share: 64 MiB when it
+	// is 0, none when it is negative.
+	CompactionRate int64
+	// ScrubRate is how many bytes per second are read to find damaged ones: when
+	// it is 0, as many as it takes to read all in a week, at least 1 MiB; none
+	// when it is negative.
+	ScrubRate int64
+
 	// OnGroup, unless nil, is told how many operations each commit of the index
 	// has carried. It is called by the one goroutine that commits, so it must be
 	// quick, and must not call the engine.
@@ -111,6 +120,10 @@ type Options struct {
 	// memTableSize bounds how much of the index's log Open replays: two tables
 	// of it. Tests make it small.
 	memTableSize uint64
+	// readOnly opens the index without changing it; Fsck's.
+	readOnly bool
+	// compactEvery is how often the compactor looks for something to do.
+	compactEvery time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -128,11 +141,13 @@ func (o Options) withDefaults() Options {
 	o.CacheSize = orDefault(o.CacheSize, 64<<20)
 	o.ReserveSpace = max(0, orDefault(o.ReserveSpace, 128<<20))
 	o.MaxIdleVolumes = orDefault(o.MaxIdleVolumes, 256)
+	o.CompactionRate = orDefault(o.CompactionRate, 64<<20)
+	o.compactEvery = orDefault(o.compactEvery, compactionInterval)
 	o.memTableSize = orDefault(o.memTableSize, 32<<20)
 	return o
 }
 
-func orDefault[N int | int64 | uint64](n, value N) N {
+func orDefault[N int | int64 | uint64 | time.Duration](n, value N) N {
 	if n == 0 {
 		return value
 	}
@@ -147,8 +162,16 @@ type Engine struct {
 	volumes   *volumes
 	events    *eventLog
 	committer *committer
-	scratch   sync.Pool // of *[BlockSize]byte
+	compactor *compactor
+	scrubber  *scrubber
+	scratch   sync.Pool    // of *[BlockSize]byte
+	damaged   atomic.Int64 // objects that were found damaged, for Stats
+	unchecked atomic.Int64 // bytes written since there was known to be room
 
+	background struct {
+		sync.WaitGroup
+		stop context.CancelFunc
+	}
 	underway sync.WaitGroup
 	life     struct {
 		sync.RWMutex
@@ -171,7 +194,20 @@ func Open(options Options) (*Engine, error) {
 		}
 		return nil, ioError("logstore.open", err)
 	}
+	e.start()
 	return e, nil
+}
+
+// start begins what goes on in the background, until Close.
+func (e *Engine) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	e.background.stop = stop
+	if e.options.CompactionRate > 0 {
+		e.background.Go(func() { e.compactor.run(ctx) })
+	}
+	if e.options.ScrubRate >= 0 {
+		e.background.Go(func() { e.scrubber.run(ctx) })
+	}
 }
 
 func (e *Engine) open() (err error) {
@@ -194,6 +230,7 @@ func (e *Engine) open() (err error) {
 		return err
 	}
 	e.committer = newCommitter(e.index, e.volumes, e.events, o.OnGroup)
+	e.compactor, e.scrubber = newCompactor(e), &scrubber{engine: e}
 	return nil
 }
 
@@ -222,6 +259,8 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	e.events.close()
+	e.background.stop()
+	e.background.Wait()
 	e.underway.Wait()
 	return ioError("logstore.close", e.closeFiles())
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,33 +22,53 @@ import (
 	"headwater/internal/mediastore"
 )
 
+var (
+	modelSeed     = flag.Uint64("seed", 0, "the seed of the only model run to do, 0 for the usual ones")
+	modelDuration = flag.Duration("duration", 0, "for how long to do model runs with ever new seeds")
+)
+
 // TestAgainstModel does the same random things to this engine and to the one in
-// memory, which must answer alike, and closes and opens this one now and then.
-// Each seed is one sequence of things, named by the test that fails.
+// memory, which must answer alike. This one is closed, or loses its power, and is
+// opened again now and then, and is compacted between. A seed is one sequence of
+// things, and the name of a subtest: go test -run TestAgainstModel -seed 7 does
+// it again, and -duration 8h looks for more.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			m := &modelRun{
-				T: t, fs: vfs.NewMem(), model: memory.New(), random: rand.New(rand.NewPCG(seed, 0)),
-				elements: []string{"a", "b", "a-", "a.b"},
-			}
-			m.engine = mustOpen(t, small(m.fs, "/data"))
-			defer func() { m.engine.Close() }()
-			for step := range 250 {
-				m.step()
-				if t.Failed() {
-					t.Fatalf("seed %d, step %d", seed, step)
-				}
-			}
-			m.reopen()
-			m.compareAll()
-		})
+	seed, left := uint64(1), 6
+	if *modelSeed != 0 {
+		seed, left = *modelSeed, 1
 	}
+	var end time.Time
+	if *modelDuration > 0 {
+		end = time.Now().Add(*modelDuration)
+		seed = uint64(end.UnixNano())
+	}
+	for ; left > 0 || time.Now().Before(end); seed, left = seed+1, left-1 {
+		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { runModel(t, seed) }) {
+			return
+		}
+	}
+}
+
+func runModel(t *testing.T, seed uint64) {
+	m := &modelRun{
+		T: t, fs: vfs.NewCrashableMem(), model: memory.New(), random: rand.New(rand.NewPCG(seed, 0)),
+		elements: []string{"a", "b", "a-", "a.b"},
+	}
+	m.open()
+	defer func() { m.engine.Close() }()
+	for step := range 400 {
+		m.step()
+		if t.Failed() {
+			t.Fatalf("step %d", step)
+		}
+	}
+	m.reopen()
+	m.compareAll()
 }
 
 type modelRun struct {
 	*testing.T
-	fs       vfs.FS
+	fs       *vfs.MemFS
 	engine   *Engine
 	model    *memory.Engine
 	random   *rand.Rand
@@ -57,7 +78,7 @@ type modelRun struct {
 
 func (m *modelRun) step() {
 	m.steps++
-	switch m.random.IntN(30) {
+	switch m.random.IntN(33) {
 	case 0:
 		m.reopen()
 	case 1:
@@ -82,8 +103,19 @@ func (m *modelRun) step() {
 		m.trim()
 	case 17:
 		m.leftovers()
+	case 18, 19:
+		m.compact()
+	case 20:
+		m.crash()
 	default:
 		m.put()
+	}
+}
+
+func (m *modelRun) open() {
+	m.engine = mustOpen(m.T, crowded(m.fs))
+	if err := m.engine.check(true); err != nil {
+		m.Errorf("check: %v", err)
 	}
 }
 
@@ -91,9 +123,24 @@ func (m *modelRun) reopen() {
 	if err := m.engine.Close(); err != nil {
 		m.Errorf("Close: %v", err)
 	}
-	m.engine = mustOpen(m.T, small(m.fs, "/data"))
-	if err := m.engine.check(true); err != nil {
-		m.Errorf("check: %v", err)
+	m.open()
+}
+
+// crash cuts the power: of what was not synced, a random part is lost.
+func (m *modelRun) crash() {
+	percent := []int{0, 50, 100}[m.random.IntN(3)]
+	left := m.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: m.random})
+	if err := m.engine.Close(); err != nil {
+		m.Errorf("Close: %v", err)
+	}
+	m.fs = left
+	m.open()
+	m.compareAll()
+}
+
+func (m *modelRun) compact() {
+	if err := m.engine.compactor.pass(m.Context()); err != nil {
+		m.Errorf("compaction: %v", err)
 	}
 }
 

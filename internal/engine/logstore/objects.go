@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/internal/engine"
 	"headwater/internal/event"
@@ -21,26 +21,10 @@ func (e *Engine) NewUpload(ctx context.Context, id mediastore.ContainerID, spec 
 		return nil, err
 	}
 	defer e.exit()
-	if err := e.checkSpace(); err != nil {
+	if err := e.checkSpace(0); err != nil {
 		return nil, err
 	}
 	return newUpload(e, id, spec), nil
-}
-
-// checkSpace keeps some of the file system free for the index. File systems that
-// cannot tell how full they are count as never full.
-func (e *Engine) checkSpace() error {
-	usage, err := e.options.FS.GetDiskUsage(e.options.Dir)
-	if err != nil && !errors.Is(err, vfs.ErrUnsupported) {
-		return ioError("logstore.space", err)
-	}
-	if err == nil && usage.AvailBytes < uint64(e.options.ReserveSpace) {
-		return &mediastore.Error{
-			Op: "logstore.space", Kind: mediastore.KindStorageFull, Message: "There is no room left in the store",
-			Err: fmt.Errorf("%d bytes are free, %d are kept in reserve", usage.AvailBytes, e.options.ReserveSpace),
-		}
-	}
-	return nil
 }
 
 // putObject makes an upload the current version.
@@ -53,7 +37,7 @@ type putObject struct {
 }
 
 func (op *putObject) apply(tx *txn) error {
-	o, err := lookupOwner(tx.batch, op.id)
+	o, err := tx.owner(op.id)
 	if err != nil {
 		return err
 	}
@@ -179,7 +163,7 @@ type deleteObject struct {
 }
 
 func (op *deleteObject) apply(tx *txn) error {
-	o, err := lookupOwner(tx.batch, op.id)
+	o, err := tx.owner(op.id)
 	if err != nil {
 		return err
 	}
@@ -232,7 +216,7 @@ func (e *Engine) OpenObject(ctx context.Context, id mediastore.ContainerID, path
 		return nil, err
 	}
 	defer e.exit()
-	var seen mediastore.ETag
+	var seen []extent
 	for {
 		record, err := e.index.current(id, path, withBody)
 		if err != nil {
@@ -242,12 +226,13 @@ func (e *Engine) OpenObject(ctx context.Context, id mediastore.ContainerID, path
 		if err == nil {
 			return r, nil
 		}
-		// Between the look and the opening the version may have been replaced
-		// and its volume removed. When it is still the same, the volume is lost.
-		if !errors.Is(err, fs.ErrNotExist) || record.object.ETag == seen {
+		// Between the look and the opening the version may have been replaced,
+		// or moved, and its volume removed. When it is still in the same place,
+		// the volume is lost.
+		if !errors.Is(err, fs.ErrNotExist) || slices.Equal(record.extents, seen) {
 			return nil, damaged(path, err)
 		}
-		seen = record.object.ETag
+		seen = record.extents
 	}
 }
 

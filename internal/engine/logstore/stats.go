@@ -22,6 +22,19 @@ type Stats struct {
 	OpenVolumes   int   // of those: whose file is open
 	LiveBytes     int64 // that current versions occupy in them
 
+	// What compaction has done.
+	MovedBytes       int64 // of objects, copied out of volumes that were mostly dead
+	ReclaimedVolumes int64 // that were emptied
+	ReclaimedBytes   int64 // the sizes of these
+
+	// What the search for damage has done, all of it and not the current pass.
+	ScrubbedBytes int64 // of objects, that were read and held against their checksums
+	ScrubPasses   int64 // through everything
+	// DamagedObjects is how often an object was found, by that search or by
+	// compaction, whose bytes are not what they were. Each pass counts it again;
+	// the log has its path.
+	DamagedObjects int64
+
 	// The index.
 	CacheHits      int64  // blocks found in the cache, of tables
 	CacheMisses    int64  // and read from disk
@@ -49,6 +62,8 @@ func (e *Engine) Stats() Stats {
 		IndexBytes: e.committer.bytes.Load(),
 		LiveBytes:  e.volumes.live.Load(),
 	}
+	s.MovedBytes, s.ReclaimedVolumes, s.ReclaimedBytes = e.compactor.moved.Load(), e.compactor.volumes.Load(), e.compactor.bytes.Load()
+	s.ScrubbedBytes, s.ScrubPasses, s.DamagedObjects = e.scrubber.bytes.Load(), e.scrubber.passes.Load(), e.damaged.Load()
 	s.ActiveVolumes = int(e.volumes.shelves.Load())
 	s.Volumes, s.OpenVolumes = e.volumes.counts()
 	m := e.index.Metrics()

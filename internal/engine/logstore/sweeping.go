@@ -144,7 +144,7 @@ type removeVersions struct {
 }
 
 func (op *removeVersions) apply(tx *txn) error {
-	o, err := lookupOwner(tx.batch, op.id)
+	o, err := tx.owner(op.id)
 	if mediastore.IsKind(err, mediastore.KindContainerNotFound) {
 		return nil
 	}

@@ -15,9 +15,10 @@ import (
 type txn struct {
 	batch    *pebble.Batch
 	live     map[volumeID]*volumeChange
-	position uint64 // of the last event
-	earliest []byte // the lowest key that was added to the table of expiries
-	err      error  // the first failure of a write to the batch
+	owners   map[mediastore.ContainerID]owner // those that are known, as the batch has them
+	position uint64                           // of the last event
+	earliest []byte                           // the lowest key that was added to the table of expiries
+	err      error                            // the first failure of a write to the batch
 }
 
 type volumeChange struct {
@@ -27,8 +28,30 @@ type volumeChange struct {
 
 // newTxn begins a change after the event at a position. When the change fails,
 // nobody has seen the positions that it gave, and they are given again.
-func newTxn(db *pebble.DB, position uint64) *txn {
-	return &txn{batch: db.NewIndexedBatch(), live: make(map[volumeID]*volumeChange), position: position}
+func newTxn(db *pebble.DB, owners map[mediastore.ContainerID]owner, position uint64) *txn {
+	return &txn{batch: db.NewIndexedBatch(), live: make(map[volumeID]*volumeChange), owners: owners, position: position}
+}
+
+// owner is lookupOwner, for what every change asks.
+func (tx *txn) owner(id mediastore.ContainerID) (owner, error) {
+	if o, known := tx.owners[id]; known {
+		return o, nil
+	}
+	o, err := lookupOwner(tx.batch, id)
+	if err == nil {
+		tx.owners[id] = o
+	}
+	return o, err
+}
+
+func (tx *txn) setOwner(c *mediastore.Container) {
+	tx.owners[c.ID] = ownerOf(c)
+	tx.set(idKey(c.ID), ownerOf(c).encode())
+}
+
+func (tx *txn) dropOwner(id mediastore.ContainerID) {
+	delete(tx.owners, id)
+	tx.delete(idKey(id))
 }
 
 func (tx *txn) set(key, value []byte) { tx.note(tx.batch.Set(key, value, nil)) }

@@ -131,7 +131,7 @@ func (u *upload) spill() error {
 	}
 	memory := u.mu.memory
 	if _, err := first.volume.file.WriteAt(memory, first.offset); err != nil {
-		u.abandon(&first)
+		u.engine.volumes.abandon(&first)
 		return err
 	}
 	u.addPart(first)
@@ -167,6 +167,9 @@ func (u *upload) writeParts(p []byte) (written int, err error) {
 		}
 		at := u.mu.size - last.base
 		n := int(min(int64(len(p)), last.capacity-at))
+		if err := u.engine.spend(n); err != nil {
+			return written, err
+		}
 		if _, err := last.volume.file.WriteAt(p[:n], last.offset+at); err != nil {
 			return written, err
 		}
@@ -314,13 +317,8 @@ func (u *upload) Close() error {
 // drop lets go of a part, and of its room when nothing names it.
 func (u *upload) drop(p *part) {
 	if !u.committed {
-		u.abandon(p)
+		u.engine.volumes.abandon(p)
 		return
 	}
-	u.engine.volumes.release(p.volume)
-}
-
-func (u *upload) abandon(p *part) {
-	u.engine.volumes.giveBack(p.volume, p.offset, p.end())
 	u.engine.volumes.release(p.volume)
 }

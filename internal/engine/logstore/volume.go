@@ -77,6 +77,7 @@ type volumes struct {
 	}
 	shelves  atomic.Int64 // active volumes, for who must not wait
 	removals sync.WaitGroup
+	pins     pins
 	live     atomic.Int64 // bytes that current versions occupy, of all volumes
 	mu       struct {
 		sync.Mutex
@@ -99,6 +100,7 @@ type volume struct {
 	end     int64       // where the next extent goes; guarded by the lock of active
 	broken  atomic.Bool // a sync failed: what is not synced yet never will be
 	durable bool        // the directory entry is on disk; the committer's
+	vouched vouched     // extents that were held against their checksums
 
 	// Guarded by volumes.mu.
 	refs  int  // readers, uploads, and being active
@@ -209,6 +211,24 @@ func (vs *volumes) giveBack(v *volume, to, end int64) {
 	}
 }
 
+// abandon lets go of a part that nothing names, and of its room.
+func (vs *volumes) abandon(p *part) {
+	vs.giveBack(p.volume, p.offset, p.end())
+	vs.release(p.volume)
+}
+
+// isActive reports whether a volume may still be written.
+func (vs *volumes) isActive(id volumeID) bool {
+	vs.active.Lock()
+	defer vs.active.Unlock()
+	for _, v := range vs.active.volumes {
+		if v.id == id {
+			return true
+		}
+	}
+	return false
+}
+
 // acquire opens a volume for reading. It must be released.
 func (vs *volumes) acquire(id volumeID) (*volume, error) {
 	vs.mu.Lock()
@@ -305,6 +325,9 @@ func (vs *volumes) closeFile(v *volume) {
 // opened the file since it was found empty, on the way to a version that is dead,
 // must not keep its room.
 func (vs *volumes) remove(id volumeID) {
+	if vs.pins.postpone(id) {
+		return
+	}
 	err := vs.fs.Remove(vs.path(id))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		vs.log.Warn("removing an empty volume failed", "volume", id.fileName(), "error", err)
