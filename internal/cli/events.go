@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,12 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 )
 
@@ -55,10 +49,10 @@ environment, or in the profile of ~/.aws.`,
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	t := &tailing{Process: p, http: &http.Client{}}
+	t := &tailing{Process: p}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&t.endpoint, "endpoint", "http://127.0.0.1:8484", "`URL` of the server")
+	t.addEndpoint(f)
 	f.StringArrayVar(&t.containers, "container", nil, "`NAME` of a container, instead of all; may be given more than once")
 	f.StringVar(&t.prefix, "prefix", "", "`PATH` that an object's path must begin with")
 	f.StringVar(&t.after, "after", "", "`POSITION` of the event to go on after, 0 for all that are kept, instead of now")
@@ -73,20 +67,16 @@ environment, or in the profile of ~/.aws.`,
 }
 
 const (
-	eventsRegion = "us-east-1" // when none is configured, as a server has it
 	silence      = time.Minute // after which a connection is lost: a server says something every 15 s
 	firstPause   = 500 * time.Millisecond
 	longestPause = 30 * time.Second
-	maxRefusal   = 4 << 10 // bytes of an error that are read
 )
 
 // tailing is a look at the stream of events.
 type tailing struct {
 	Process
-	http *http.Client
-	aws  aws.Config
+	client
 
-	endpoint   string
 	containers []string
 	prefix     string
 	after      string // the place: at first as it is given, then of the last event
@@ -96,8 +86,8 @@ type tailing struct {
 }
 
 func (t *tailing) check() error {
-	if u, err := url.Parse(t.endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("--endpoint must be an http or https URL, such as http://127.0.0.1:8484")
+	if err := t.checkEndpoint(); err != nil {
+		return err
 	}
 	if _, err := strconv.ParseUint(t.after, 10, 64); t.after != "" && err != nil {
 		return fmt.Errorf("--after must be the position of an event, a whole number")
@@ -107,8 +97,8 @@ func (t *tailing) check() error {
 
 // run prints events until ctx ends, or the server refuses, or there never was one.
 func (t *tailing) run(ctx context.Context) (err error) {
-	if t.aws, err = awsconfig.LoadDefaultConfig(ctx); err != nil {
-		return fmt.Errorf("load the AWS configuration: %w", err)
+	if err := t.load(ctx); err != nil {
+		return err
 	}
 	pause, connected := firstPause, false
 	for {
@@ -143,14 +133,6 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// refusal is an answer that is no stream.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (e *refusal) Error() string { return e.text }
-
 // outputError says that nobody reads what is printed.
 type outputError struct{ err error }
 
@@ -178,15 +160,11 @@ func (t *tailing) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := t.http.Do(r)
+	answer, err := t.do(r)
 	if err != nil {
-		return withoutURL(err)
+		return err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal))
-		return &refusal{answer.StatusCode, answer.Status + ": " + printable(strings.TrimSpace(string(text)))}
-	}
 	err = t.printAll(newEventStream(answer.Body, func() {
 		quiet.Reset(silence)
 		t.heard = true
@@ -221,22 +199,13 @@ func (t *tailing) printAll(events *eventStream) error {
 	}
 }
 
-// withoutURL leaves out of a connection's error what the user has typed.
-func withoutURL(err error) error {
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
-		return inURL.Err
-	}
-	return err
-}
-
-// request asks for the stream from the place on, signed as by the AWS CLI.
+// request asks for the stream from the place on.
 func (t *tailing) request(ctx context.Context) (*http.Request, error) {
 	query := url.Values{"container": t.containers}
 	if t.prefix != "" {
 		query.Set("prefix", t.prefix)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(t.endpoint, "/")+"/-/events?"+query.Encode(), nil)
+	r, err := t.newRequest(ctx, http.MethodGet, "/-/events?"+query.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -244,16 +213,7 @@ func (t *tailing) request(ctx context.Context) (*http.Request, error) {
 	if t.after != "" {
 		r.Header.Set("Last-Event-ID", t.after)
 	}
-	credentials, err := t.aws.Credentials.Retrieve(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (%w)", err)
-	}
-	region := t.aws.Region
-	if region == "" {
-		region = eventsRegion
-	}
-	empty := sha256.Sum256(nil)
-	return r, v4.NewSigner().SignHTTP(ctx, credentials, r, hex.EncodeToString(empty[:]), "mediastore", region, time.Now())
+	return r, t.sign(r)
 }
 
 // changeEvent is what is printed of an event's envelope.
@@ -310,26 +270,4 @@ func (e *changeEvent) String() string {
 		line += "  " + humanSize(*d.ObjectSize)
 	}
 	return line
-}
-
-// humanSize returns bytes in three figures or so.
-func humanSize(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, unit := float64(n)/1000, 0
-	for size >= 999.95 && unit < 3 {
-		size, unit = size/1000, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", size, []string{"kB", "MB", "GB", "TB"}[unit])
-}
-
-// printable leaves out what a terminal would obey.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			return -1
-		}
-		return c
-	}, s)
 }

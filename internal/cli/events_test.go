@@ -176,7 +176,7 @@ func TestEventsTailReconnects(t *testing.T) {
 			says(403, "no\x1b[2J more"),
 		}}
 		var stdout, stderr bytes.Buffer
-		tailing := &tailing{Process: Process{Stdout: &stdout, Stderr: &stderr}, http: &http.Client{Transport: a}, endpoint: "http://h"}
+		tailing := &tailing{Process: Process{Stdout: &stdout, Stderr: &stderr}, client: client{http: http.Client{Transport: a}, endpoint: "http://h"}}
 		begin := time.Now()
 		err := tailing.run(t.Context())
 		if fmt.Sprint(err) != "403: no[2J more" {
@@ -209,7 +209,7 @@ func TestEventsTailGivesUpItsOutput(t *testing.T) {
 	a := &answers{t: t, next: []func(*http.Request) (int, io.ReadCloser){says(200, change)}}
 	r, w := io.Pipe()
 	r.Close()
-	tailing := &tailing{Process: Process{Stdout: w, Stderr: io.Discard}, http: &http.Client{Transport: a}, endpoint: "http://h"}
+	tailing := &tailing{Process: Process{Stdout: w, Stderr: io.Discard}, client: client{http: http.Client{Transport: a}, endpoint: "http://h"}}
 	if err := tailing.run(t.Context()); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v", err)
 	}
