@@ -66,12 +66,17 @@ func (s *server) stop() {
 }
 
 // memory is the resident set of the server, in bytes (proc(5)).
-func (s *server) memory() int64 {
+func (s *server) memory() int64 { return s.statusField("VmRSS:") }
+
+// peak is the largest it ever was.
+func (s *server) peak() int64 { return s.statusField("VmHWM:") }
+
+func (s *server) statusField(name string) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		s.b.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), name)
 	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	if err != nil {
 		s.b.Fatal(err)
