@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 GOLANGCI_LINT_VERSION := v2.15.0
 VERSITYGW_VERSION := v1.8.0
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 # Inputs and not seconds: how much is tried must not depend on the machine, and
 # go test -fuzz can fail by its own deadline when it is given a time.
 FUZZTIME ?= 100000x
@@ -36,7 +37,7 @@ lint: ## vet and lint
 
 .PHONY: unit
 unit: ## the tests beside the code, with the race detector
-	go test -race ./internal/... ./cmd/...
+	go test -race ./internal/... ./cmd/... ./bench/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (100000 inputs, some seconds)
@@ -45,6 +46,14 @@ fuzz: ## every fuzz target for FUZZTIME (100000 inputs, some seconds)
 .PHONY: e2e
 e2e: ## the real binary with the real clients
 	go test -count=1 -timeout 20m ./e2e/...
+
+.PHONY: peers
+peers: ## install the servers that the benchmarks compare with
+	scripts/install-peers $(MINIO_VERSION) $(VERSITYGW_VERSION)
+
+.PHONY: bench
+bench: build ## measure Headwater beside its peers and write docs/performance.md
+	go run ./bench/table -o docs/performance.md
 
 .PHONY: demo-channel
 demo-channel: ## generate the bundled demo channel anew (needs ffmpeg)

@@ -42,7 +42,7 @@ func verb(t *testing.T, env []string, args ...string) (stdout, stderr string, co
 
 var (
 	listedVerb  = regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
-	exampleFlag = regexp.MustCompile(`--[a-z-]+`)
+	exampleFlag = regexp.MustCompile(`--[a-z0-9-]+`)
 )
 
 // TestHelp walks through all verbs.

@@ -26,6 +26,7 @@ import (
 	"headwater/internal/engine"
 	"headwater/internal/engine/logstore"
 	"headwater/internal/engine/memory"
+	"headwater/internal/httpapi/backupapi"
 	"headwater/internal/httpapi/eventsapi"
 	"headwater/internal/mediastore"
 	"headwater/internal/objects"
@@ -46,6 +47,7 @@ type App struct {
 	containers *containers.Service
 	objects    *objects.Service
 	events     *eventsapi.API
+	backups    *backupapi.API // nil when the engine makes no checkpoints
 	notify     *notify.Service
 	listener   net.Listener
 	server     *http.Server
@@ -112,7 +114,7 @@ func (a *App) openEngine() error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	e, err := logstore.Open(logstore.Options{
-		Dir:     filepath.Join(a.config.Data, "store"),
+		Dir:     filepath.Join(a.config.Data, storeDir),
 		Log:     a.log,
 		OnGroup: func(operations int) { a.telemetry.group(operations) },
 	})
@@ -221,6 +223,9 @@ func (a *App) background() []func(context.Context) {
 	}
 	if a.operators != nil {
 		all = append(all, a.operators.run)
+	}
+	if a.backups != nil {
+		all = append(all, a.backups.Run)
 	}
 	return all
 }

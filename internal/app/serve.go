@@ -41,13 +41,14 @@ func (a *App) listen() error {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       httpapi.ConnContext,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	listener, err := net.Listen("tcp", a.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	a.listener = httpapi.HearOut(listener)
+	a.listener = &httpapi.Listener{Listener: listener, SendIdle: sendIdleTimeout, Now: time.Now}
 	if err := a.listenOperators(); err != nil {
 		return err
 	}
@@ -85,6 +86,10 @@ func (a *App) handler() (http.Handler, error) {
 	}
 	authority := a.newAccess()
 	adapter := &httpapi.Adapter{Log: a.log, Proxies: a.config.TrustedProxies, Now: time.Now, Observe: a.telemetry.metrics.HTTP}
+	checkpoints, err := a.checkpointHandler(authority, adapter)
+	if err != nil {
+		return nil, err
+	}
 	a.events = eventsapi.New(eventsapi.Config{
 		Access:  authority,
 		Log:     a.engine,
@@ -106,7 +111,6 @@ func (a *App) handler() (http.Handler, error) {
 		Timeouts: dataapi.Timeouts{
 			Upload:     a.config.Quotas.UploadTimeout,
 			UploadIdle: a.config.Quotas.UploadIdleTimeout,
-			SendIdle:   sendIdleTimeout,
 		},
 		Now:      time.Now,
 		Answered: a.telemetry.request,
@@ -118,6 +122,8 @@ func (a *App) handler() (http.Handler, error) {
 			Metrics: adapter.Wrap("operations", opsapi.Guard(authority, "headwater:ReadMetrics", a.telemetry.metrics.Handler()), opsapi.WriteError),
 			Events:  adapter.Wrap("events", a.events.Handle, eventsapi.WriteError),
 			Player:  page,
+
+			Checkpoints: checkpoints,
 		},
 		Control: adapter.Wrap("control", control.Handle, controlapi.WriteError),
 		Data: func(id mediastore.ContainerID, path string) http.Handler {

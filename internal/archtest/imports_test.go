@@ -18,19 +18,22 @@ var rooms = []struct {
 	why  string
 }{
 	{"cmd/headwater", []string{"internal/cli"}, "main is a signal context, streams and an exit code"},
-	{"internal/cli", []string{"internal/app", "internal/config", "internal/demo"}, "a verb wires nothing itself"},
+	{"internal/cli", []string{"internal/app", "internal/config", "internal/demo", "internal/loadtest", "internal/backup"}, "a verb wires nothing itself"},
 	{"internal/app", []string{
 		"internal/config", "internal/httpapi", "internal/access", "internal/containers", "internal/objects",
 		"internal/engine", "internal/wiremodel", "internal/sweep", "internal/archive", "internal/telemetry", "internal/event",
 		"internal/metricpolicy",
 	}, "app is the one place that wires, and decides nothing that a rule could"},
 	{"internal/config", nil, "settings are values: they know nothing of what uses them"},
+	{"internal/backup", nil, "a backup is files with their sums: it knows neither a server nor what is in them"},
 	{"internal/demo", nil, "the demo channel is a client: it knows the server by its wire only"},
+	{"internal/loadtest", nil, "a load test is a client: it knows the server by its wire only"},
 	{"internal/httpapi", nil, "what edges share knows no service, or every edge would know them all"},
 	{"internal/httpapi/controlapi", []string{"internal/httpapi", "internal/access", "internal/containers", "internal/wiremodel", "internal/event"}, "an edge owns a wire, not durability"},
 	{"internal/httpapi/dataapi", []string{"internal/httpapi", "internal/access", "internal/containers", "internal/objects", "internal/cors", "internal/engine", "internal/event"}, "an edge owns a wire, not durability"},
 	{"internal/httpapi/opsapi", []string{"internal/httpapi", "internal/access"}, "operators' pages need no service but the one that lets them in"},
 	{"internal/httpapi/eventsapi", []string{"internal/httpapi", "internal/access", "internal/engine", "internal/event", "internal/telemetry/notify"}, "an edge owns a wire, not durability"},
+	{"internal/httpapi/backupapi", []string{"internal/httpapi", "internal/access"}, "an edge owns a wire: how a checkpoint is made it is told"},
 	{"internal/httpapi/player", []string{"internal/httpapi"}, "the player is a page: it reads like any other client"},
 	{"internal/access", []string{"internal/sigv4", "internal/policy"}, "who is calling does not depend on what is called"},
 	{"internal/containers", []string{"internal/engine", "internal/policy", "internal/cors", "internal/lifecycle", "internal/metricpolicy"}, "services own rules, engines durability"},
@@ -75,8 +78,8 @@ var bans = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/headwater"}, "verbs live in cli"},
 	{"github.com/goccy/go-yaml", []string{"internal/config", "internal/app", "internal/cli", "cmd/headwater"}, "the file format is config's secret"},
 	{"github.com/aws/", []string{
-		"internal/archive", "internal/telemetry/cloudwatch", "internal/telemetry/notify", "internal/httpapi/eventsapi",
-		"internal/app", "internal/cli", "cmd/headwater",
+		"internal/archive", "internal/backup", "internal/telemetry/cloudwatch", "internal/telemetry/notify", "internal/httpapi/eventsapi",
+		"internal/app", "internal/cli", "cmd/headwater", "bench",
 	}, "the server speaks its own wire itself; the SDK is for those who call AWS"},
 	{"github.com/prometheus", []string{
 		"internal/telemetry/metrics", "internal/telemetry/otlp", "internal/engine/logstore", "internal/app", "internal/cli", "cmd/headwater",
@@ -85,9 +88,10 @@ var bans = []struct {
 		"internal/telemetry/otlp", "internal/app", "internal/cli", "cmd/headwater",
 	}, "OpenTelemetry is one listener's secret"},
 	{"net/http", []string{
-		"internal/httpapi", "internal/sigv4", "internal/access", "internal/wiremodel", "internal/demo",
+		"internal/httpapi", "internal/sigv4", "internal/access", "internal/wiremodel", "internal/demo", "internal/loadtest",
 		"internal/app", "internal/cli", "cmd/headwater", "internal/engine/logstore", "internal/awstest",
-		"internal/archive", "internal/telemetry/cloudwatch", "internal/telemetry/notify", "internal/telemetry/metrics", "internal/telemetry/otlp",
+		"internal/archive", "internal/backup", "internal/telemetry/cloudwatch", "internal/telemetry/notify", "internal/telemetry/metrics", "internal/telemetry/otlp",
+		"bench",
 	}, "services and rules know no protocol; access and sigv4 read a request, logstore gets it through Pebble's metrics"},
 }
 

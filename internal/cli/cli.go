@@ -107,7 +107,7 @@ disk, and seen by every read that begins later.`,
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 96 "))
 	root.SetVersionTemplate("headwater {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%s", err) })
-	root.AddCommand(newServe(p), newDemo(p), newEvents(p), newConfig(p), newVersion(p), newCompletion())
+	root.AddCommand(newServe(p), newDemo(p), newEvents(p), newFsck(p), newBackup(p), newRestore(p), newBench(p), newConfig(p), newVersion(p), newCompletion())
 	return root
 }
 

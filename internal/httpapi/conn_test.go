@@ -6,6 +6,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"headwater/internal/httpapi"
 )
@@ -22,7 +23,7 @@ func pair(t *testing.T) (server net.Conn, client *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err = httpapi.HearOut(l).Accept()
+	server, err = (&httpapi.Listener{Listener: l, Now: time.Now}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}

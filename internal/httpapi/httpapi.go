@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -155,6 +156,25 @@ func (w *Response) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// SendFile sends a run of a file, by the shortest way that the connection has.
+func (w *Response) SendFile(section *FileSection) error {
+	w.begin(http.StatusOK)
+	to, ok := w.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		to = readerFrom{w.ResponseWriter}
+	}
+	n, err := to.ReadFrom(section)
+	if !w.head {
+		w.Sent += n
+	}
+	return err
+}
+
+// readerFrom reads from for a writer that cannot.
+type readerFrom struct{ io.Writer }
+
+func (w readerFrom) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.Writer, r) }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *Response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -33,6 +33,15 @@ func (v *Version) Wait(ctx context.Context, off int64) (int64, error) {
 	return v.flight.wait(ctx, off)
 }
 
+// Sections returns where a run of bytes lies in files, when the engine keeps them
+// so.
+func (v *Version) Sections(off, n int64) ([]engine.Section, bool) {
+	if r, ok := v.ReaderAt.(engine.FileReader); ok {
+		return r.Sections(off, n)
+	}
+	return nil, false
+}
+
 // Close releases the version.
 func (v *Version) Close() error {
 	if v.flight != nil {

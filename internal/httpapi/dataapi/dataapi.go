@@ -38,7 +38,6 @@ type API struct {
 type Timeouts struct {
 	UploadIdle time.Duration // between two reads of an upload's body
 	Upload     time.Duration // for the whole body of an upload
-	SendIdle   time.Duration // for the client to take 64 KiB of an answer
 }
 
 // call is one request on its way through an operation.

@@ -1,13 +1,14 @@
 package dataapi
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
+	"headwater/internal/engine"
 	"headwater/internal/httpapi"
 	"headwater/internal/mediastore"
 	"headwater/internal/objects"
@@ -118,8 +119,11 @@ func (c *call) sendComplete(v *objects.Version) error {
 		c.w.Header().Set("Content-Range", contentRange(from, from+n-1, size))
 	}
 	c.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+	if n <= holdUpTo {
+		httpapi.Hold(c.r.Context())
+	}
 	c.w.WriteHeader(status)
-	return newSender(c).send(v, from, n)
+	return c.send(v, from, n)
 }
 
 // sendInFlight sends an upload under way. A range of it is answered as RFC 8673
@@ -155,14 +159,14 @@ func (c *call) sendInFlight(v *objects.Version) error {
 	c.w.Header().Set("Content-Range", contentRange(from, from+n-1, -1))
 	c.w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
 	c.w.WriteHeader(http.StatusPartialContent)
-	return newSender(c).send(v, from, n)
+	return c.send(v, from, n)
 }
 
 // follow sends the upload from an offset to its end, chunk by chunk as they
 // come. When it breaks off, so does the answer.
 func (c *call) follow(v *objects.Version, status int, off int64) error {
 	c.w.WriteHeader(status)
-	s := newSender(c)
+	control := http.NewResponseController(c.w)
 	for {
 		available, err := v.Wait(c.r.Context(), off)
 		if errors.Is(err, io.EOF) {
@@ -171,46 +175,40 @@ func (c *call) follow(v *objects.Version, status int, off int64) error {
 		if err != nil {
 			return err
 		}
-		if err := s.send(v, off, available-off); err != nil {
+		httpapi.Hold(c.r.Context())
+		if err := c.send(v, off, available-off); err != nil {
 			return err
 		}
-		if err := s.control.Flush(); err != nil {
+		if err := cmp.Or(control.Flush(), httpapi.Release(c.r.Context())); err != nil {
 			return err
 		}
 		off = available
 	}
 }
 
-// sender copies bytes to one client and gives up on it when it takes none for
-// too long.
-type sender struct {
-	w       *httpapi.Response
-	control *http.ResponseController
-	idle    time.Duration
-	now     func() time.Time
-}
-
-func newSender(c *call) *sender {
-	return &sender{
-		w:       c.w,
-		control: http.NewResponseController(c.w),
-		idle:    c.api.Timeouts.SendIdle,
-		now:     c.api.Now,
-	}
-}
+// Sizes in bytes by which an answer is sent one way or another.
+const (
+	holdUpTo     = 32 << 10 // with its head, in one write
+	sendFileFrom = 64 << 10 // from the page cache to the connection
+)
 
 var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // send sends n bytes from an offset. It holds no lock while it writes.
-func (s *sender) send(from io.ReaderAt, off, n int64) error {
+func (c *call) send(v *objects.Version, off, n int64) error {
+	if n >= sendFileFrom {
+		if sections, ok := v.Sections(off, n); ok {
+			return c.sendFile(sections)
+		}
+	}
 	buf := buffers.Get().(*[64 << 10]byte)
 	defer buffers.Put(buf)
 	for n > 0 {
 		chunk := buf[:min(n, int64(len(buf)))]
-		if got, err := from.ReadAt(chunk, off); got < len(chunk) {
+		if got, err := v.ReadAt(chunk, off); got < len(chunk) {
 			return err
 		}
-		if err := s.write(chunk); err != nil {
+		if _, err := c.w.Write(chunk); err != nil {
 			return err
 		}
 		off, n = off+int64(len(chunk)), n-int64(len(chunk))
@@ -218,11 +216,11 @@ func (s *sender) send(from io.ReaderAt, off, n int64) error {
 	return nil
 }
 
-func (s *sender) write(p []byte) error {
-	if s.idle > 0 {
-		// A connection without deadlines is none that can be slow.
-		_ = s.control.SetWriteDeadline(s.now().Add(s.idle))
+func (c *call) sendFile(sections []engine.Section) error {
+	for _, s := range sections {
+		if err := c.w.SendFile(&httpapi.FileSection{File: s.File, FD: s.FD, Offset: s.Offset, Length: s.Length}); err != nil {
+			return err
+		}
 	}
-	_, err := s.w.Write(p)
-	return err
+	return nil
 }

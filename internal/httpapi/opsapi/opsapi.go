@@ -19,10 +19,11 @@ type API struct {
 	Ready func(ctx context.Context) error
 	// Metrics answers at /-/metrics.
 	Metrics http.Handler
-	// Events answers at /-/events, and Player below /-/player/. Nil is nothing
-	// there.
-	Events http.Handler
-	Player http.Handler
+	// Events answers at /-/events, Player below /-/player/, and Checkpoints at
+	// /-/checkpoints and below. Nil is nothing there.
+	Events      http.Handler
+	Player      http.Handler
+	Checkpoints http.Handler
 }
 
 // readyTimeout bounds a readiness check: one that hangs is a failed one.
@@ -58,6 +59,8 @@ func (a *API) page(path string) http.Handler {
 		return a.Events
 	case strings.HasPrefix(path, "/-/player/"):
 		return a.Player
+	case path == "/-/checkpoints" || strings.HasPrefix(path, "/-/checkpoints/"):
+		return a.Checkpoints
 	default:
 		return nil
 	}
