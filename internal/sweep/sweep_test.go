@@ -142,8 +142,8 @@ func TestAPassGoesOnAfterARestart(t *testing.T) {
 		paths := w.fill(id, 3500, day)
 		w.sweepFor(1500 * time.Millisecond)
 		before := len(w.calls("walk"))
-		if before < 2 || before > 3 || len(w.heard.passes) > 0 {
-			t.Fatalf("%d walks before the restart, %v", before, w.heard.passes)
+		if before < 2 || before > 3 || len(w.heard.passed()) > 0 {
+			t.Fatalf("%d walks before the restart, %v", before, w.heard.passed())
 		}
 		last := paths[1000*before-1]
 		w.sweepFor(time.Minute)
@@ -152,8 +152,8 @@ func TestAPassGoesOnAfterARestart(t *testing.T) {
 				t.Errorf("looked again at what comes after %q, having come to %q", c.path, last)
 			}
 		}
-		if len(w.heard.passes) != 1 || w.heard.passes[0].objects != 3500 || w.heard.passes[0].took < 1500*time.Millisecond {
-			t.Errorf("passes: %v", w.heard.passes)
+		if len(w.heard.passed()) != 1 || w.heard.passed()[0].objects != 3500 || w.heard.passed()[0].took < 1500*time.Millisecond {
+			t.Errorf("passes: %v", w.heard.passed())
 		}
 		if mark, err := w.Mark(t.Context(), "sweep/deleted/"+string(id)); mark != nil || err != nil {
 			t.Errorf("a mark is left: %s, %v", mark, err)
@@ -238,7 +238,7 @@ func TestKick(t *testing.T) {
 		if w.stat(id, "a/1") != nil || !w.stat(id, "b/1").InfrequentAccess {
 			t.Error("a kick does not make the passes begin")
 		}
-		if slices.ContainsFunc(w.heard.passes, func(p pass) bool { return p.objects == 9000 }) {
+		if slices.ContainsFunc(w.heard.passed(), func(p pass) bool { return p.objects == 9000 }) {
 			t.Error("the test is too slow to prove anything")
 		}
 		s.Kick("cccccccccccccc") // there is none
@@ -270,8 +270,8 @@ func TestPassesBeginEveryInterval(t *testing.T) {
 			there  bool
 		}{{1, true}, {2, false}, {3, false}} {
 			synctest.Wait()
-			if len(w.heard.passes) != step.passes || (w.stat(id, "a") != nil) != step.there {
-				t.Errorf("%v, the object is there: %v, want %v", w.heard.passes, w.stat(id, "a") != nil, step)
+			if len(w.heard.passed()) != step.passes || (w.stat(id, "a") != nil) != step.there {
+				t.Errorf("%v, the object is there: %v, want %v", w.heard.passed(), w.stat(id, "a") != nil, step)
 			}
 			time.Sleep(time.Hour)
 		}

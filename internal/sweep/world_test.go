@@ -404,6 +404,13 @@ func (l *listener) swept(what sweep.What) int {
 	return l.objects[what]
 }
 
+// passed returns the passes so far.
+func (l *listener) passed() []pass {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.passes)
+}
+
 func (l *listener) failures(what sweep.What) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
