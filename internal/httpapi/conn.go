@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -84,9 +85,11 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 
 // Hold keeps what is written to the request's connection from now on, up to 72 KiB,
 // until the answer is complete or Release is called: then what net/http writes in
-// pieces goes out in one.
-func Hold(ctx context.Context) {
-	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+// pieces goes out in one. It is for HTTP/1, where the connection is read again once
+// the answer is complete. A connection of HTTP/2 belongs to many answers and is
+// read all the time: nothing is held there.
+func Hold(r *http.Request) {
+	if c := connOf(r); c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.mu.holding = true
@@ -94,11 +97,20 @@ func Hold(ctx context.Context) {
 }
 
 // Release sends what is held.
-func Release(ctx context.Context) error {
-	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+func Release(r *http.Request) error {
+	if c := connOf(r); c != nil {
 		return c.release()
 	}
 	return nil
+}
+
+// connOf returns the connection that the answer to r has for itself, or nil.
+func connOf(r *http.Request) *conn {
+	if r.ProtoMajor != 1 {
+		return nil
+	}
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
 }
 
 // Read implements net.Conn. Who reads has nothing more to write for now: what is

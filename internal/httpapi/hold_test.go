@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -44,8 +43,8 @@ func (r *recorder) want(t *testing.T, what ...string) {
 	}
 }
 
-// recorded returns a connection over a recorder, and its context.
-func recorded(t *testing.T, l *httpapi.Listener) (*recorder, net.Conn, context.Context) {
+// recorded returns a connection over a recorder, and a request that came by it.
+func recorded(t *testing.T, l *httpapi.Listener) (*recorder, net.Conn, *http.Request) {
 	t.Helper()
 	r := &recorder{}
 	l.Listener = r
@@ -53,7 +52,11 @@ func recorded(t *testing.T, l *httpapi.Listener) (*recorder, net.Conn, context.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, c, httpapi.ConnContext(t.Context(), c)
+	return r, c, request(t, c)
+}
+
+func request(t *testing.T, c net.Conn) *http.Request {
+	return httptest.NewRequest(http.MethodGet, "/", nil).WithContext(httpapi.ConnContext(t.Context(), c))
 }
 
 func write(t *testing.T, c net.Conn, pieces ...string) {
@@ -66,52 +69,63 @@ func write(t *testing.T, c net.Conn, pieces ...string) {
 }
 
 func TestHold(t *testing.T) {
-	for name, end := range map[string]func(net.Conn, context.Context) error{
-		"a read":     func(c net.Conn, _ context.Context) error { _, _ = c.Read(nil); return nil },
-		"release":    func(_ net.Conn, ctx context.Context) error { return httpapi.Release(ctx) },
-		"close":      func(c net.Conn, _ context.Context) error { return c.Close() },
-		"half close": func(c net.Conn, _ context.Context) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
+	for name, end := range map[string]func(net.Conn, *http.Request) error{
+		"a read":     func(c net.Conn, _ *http.Request) error { _, _ = c.Read(nil); return nil },
+		"release":    func(_ net.Conn, r *http.Request) error { return httpapi.Release(r) },
+		"close":      func(c net.Conn, _ *http.Request) error { return c.Close() },
+		"half close": func(c net.Conn, _ *http.Request) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
 	} {
-		r, c, ctx := recorded(t, &httpapi.Listener{Now: time.Now})
+		to, c, r := recorded(t, &httpapi.Listener{Now: time.Now})
 		write(t, c, "before")
-		httpapi.Hold(ctx)
+		httpapi.Hold(r)
 		write(t, c, "head", "body", "")
-		r.want(t, "before")
-		if err := end(c, ctx); err != nil {
+		to.want(t, "before")
+		if err := end(c, r); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		r.want(t, "before", "headbody")
+		to.want(t, "before", "headbody")
 		write(t, c, "after")
-		r.want(t, "before", "headbody", "after")
+		to.want(t, "before", "headbody", "after")
 	}
 }
 
 // TestHoldIsBounded: what does not fit goes out at once, in order.
 func TestHoldIsBounded(t *testing.T) {
-	r, c, ctx := recorded(t, &httpapi.Listener{Now: time.Now})
+	to, c, r := recorded(t, &httpapi.Listener{Now: time.Now})
 	var sent bytes.Buffer
 	for i := range 40 {
-		httpapi.Hold(ctx)
+		httpapi.Hold(r)
 		piece := bytes.Repeat([]byte{byte('a' + i%26)}, 7000)
 		sent.Write(piece)
 		write(t, c, string(piece))
 	}
 	c.Close()
 	var got bytes.Buffer
-	for _, w := range r.writes {
+	for _, w := range to.writes {
 		if got.WriteString(w); len(w) > 80<<10 {
 			t.Errorf("a write of %d bytes", len(w))
 		}
 	}
-	if !bytes.Equal(got.Bytes(), sent.Bytes()) || !r.closed {
-		t.Errorf("%d of %d bytes were sent, or in another order; closed %v", got.Len(), sent.Len(), r.closed)
+	if !bytes.Equal(got.Bytes(), sent.Bytes()) || !to.closed {
+		t.Errorf("%d of %d bytes were sent, or in another order; closed %v", got.Len(), sent.Len(), to.closed)
 	}
+}
+
+// TestNothingIsHeldInHTTP2, where the connection is being read already when an
+// answer begins, so that nothing would ever release it.
+func TestNothingIsHeldInHTTP2(t *testing.T) {
+	to, c, r := recorded(t, &httpapi.Listener{Now: time.Now})
+	r.ProtoMajor = 2
+	httpapi.Hold(r)
+	write(t, c, "a frame")
+	to.want(t, "a frame")
 }
 
 // TestOthersConnections have no Hold, and that is all.
 func TestOthersConnections(t *testing.T) {
-	httpapi.Hold(t.Context())
-	if err := httpapi.Release(t.Context()); err != nil {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	httpapi.Hold(r)
+	if err := httpapi.Release(r); err != nil {
 		t.Error(err)
 	}
 }

@@ -120,7 +120,7 @@ func (c *call) sendComplete(v *objects.Version) error {
 	}
 	c.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	if n <= holdUpTo {
-		httpapi.Hold(c.r.Context())
+		httpapi.Hold(c.r)
 	}
 	c.w.WriteHeader(status)
 	return c.send(v, from, n)
@@ -175,11 +175,11 @@ func (c *call) follow(v *objects.Version, status int, off int64) error {
 		if err != nil {
 			return err
 		}
-		httpapi.Hold(c.r.Context())
+		httpapi.Hold(c.r)
 		if err := c.send(v, off, available-off); err != nil {
 			return err
 		}
-		if err := cmp.Or(control.Flush(), httpapi.Release(c.r.Context())); err != nil {
+		if err := cmp.Or(control.Flush(), httpapi.Release(c.r)); err != nil {
 			return err
 		}
 		off = available
