@@ -208,7 +208,9 @@ func TestFullDiskComesBack(t *testing.T) {
 func TestFullDiskByOthers(t *testing.T) {
 	mem, h := vfs.NewCrashableMem(), newHistory()
 	fs := newQuotaFS(mem, 20<<20)
-	e := mustOpen(t, reserved(fs))
+	o := reserved(fs)
+	o.ReserveSpace = 4 << 20 // so much that also tables which happen to be written now find room in it
+	e := mustOpen(t, o)
 	defer e.Close()
 	if err := e.CreateContainer(t.Context(), testContainer(), 0); err != nil {
 		t.Fatal(err)
