@@ -22,6 +22,6 @@ type (
 // Fsck checks, and when it is told to repairs, the store in a data directory that
 // no server has open.
 func Fsck(ctx context.Context, data string, log *slog.Logger, o FsckOptions) (FsckResult, error) {
-	result, err := logstore.Fsck(ctx, logstore.Options{Dir: filepath.Join(data, "store"), Log: log}, o)
+	result, err := logstore.Fsck(ctx, logstore.Options{Dir: filepath.Join(data, storeDir), Log: log}, o)
 	return result, plainly(err)
 }

@@ -1,7 +1,6 @@
 package backupapi
 
 import (
-	"io"
 	"net/http"
 
 	"headwater/internal/httpapi"
@@ -25,24 +24,8 @@ var statuses = map[mediastore.Kind]int{
 	mediastore.KindStorageFull:           http.StatusInsufficientStorage,
 }
 
-// WriteError answers a request with an error. Who sent no credentials is told how
-// to (RFC 7617).
-func WriteError(w *httpapi.Response, _ *http.Request, err error) {
-	status, ok := statuses[mediastore.KindOf(err)]
-	if !ok {
-		status, err = http.StatusInternalServerError, nil
-	}
-	h := w.Header()
-	switch status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
-	case http.StatusMethodNotAllowed:
-		h.Set("Allow", "GET, HEAD, POST, DELETE")
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		h.Set("Retry-After", "5")
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, httpapi.Message(err, w.ID)+"\n")
+// WriteError answers a request with an error.
+func WriteError(w *httpapi.Response, r *http.Request, err error) {
+	text := httpapi.TextErrors{Statuses: statuses, Allow: "GET, HEAD, POST, DELETE"}
+	text.Write(w, r, err)
 }

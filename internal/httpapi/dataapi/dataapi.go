@@ -151,7 +151,7 @@ func (c *call) authorize(action, name string) (*access.Caller, error) {
 // (RFC 9110, section 10.1.1). Encoders with a user and password in their URL send
 // neither until they are asked to.
 func (c *call) challenge() {
-	c.w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+	c.w.Header().Set("WWW-Authenticate", httpapi.BasicChallenge)
 }
 
 // objectPath reads the path of an object.

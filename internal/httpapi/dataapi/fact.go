@@ -2,7 +2,6 @@ package dataapi
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"time"
 
@@ -67,6 +66,6 @@ func (c *call) errorCode(err error) string {
 // isConnectionError reports whether writing to the client failed, or took longer
 // than a client may take.
 func isConnectionError(err error) bool {
-	var op interface{ Timeout() bool } // net.Error and what it wraps
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &op)
+	var op interface{ Timeout() bool } // net.Error, what it wraps, and a deadline that has passed
+	return errors.As(err, &op)
 }

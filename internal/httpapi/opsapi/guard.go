@@ -29,7 +29,7 @@ func WriteError(w *httpapi.Response, _ *http.Request, err error) {
 	status := http.StatusForbidden
 	switch mediastore.KindOf(err) {
 	case mediastore.KindMissingAuthentication:
-		w.Header().Set("WWW-Authenticate", `Basic realm="headwater", charset="UTF-8"`)
+		w.Header().Set("WWW-Authenticate", httpapi.BasicChallenge)
 		status = http.StatusUnauthorized
 	case mediastore.KindInternal:
 		status = http.StatusInternalServerError
