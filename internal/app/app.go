@@ -221,6 +221,9 @@ func (a *App) background() []func(context.Context) {
 	if a.telemetry.cloudwatch != nil {
 		all = append(all, a.telemetry.cloudwatch.Run)
 	}
+	if a.archive != nil {
+		all = append(all, a.checkArchive)
+	}
 	if a.operators != nil {
 		all = append(all, a.operators.run)
 	}

@@ -17,9 +17,8 @@ import (
 // tierTimeout bounds the proof that the cold tier works.
 const tierTimeout = 30 * time.Second
 
-// openArchive opens the cold tier, when there is one. One that does not work now
-// may work later: that is logged, and no reason for live channels to be off air. A
-// directory that is not there is one: the disk may not be mounted.
+// openArchive opens the cold tier, when there is one. A directory that is not there
+// is an error: its disk may not be mounted.
 func (a *App) openArchive() error {
 	if a.config.Lifecycle.Archive == "" {
 		return nil
@@ -37,12 +36,17 @@ func (a *App) openArchive() error {
 		return fmt.Errorf("archive: %w", plainly(err))
 	}
 	a.archive = tier
-	ctx, cancel := context.WithTimeout(context.Background(), tierTimeout)
+	return nil
+}
+
+// checkArchive proves that the cold tier works. One that does not now may later:
+// that is logged, and no reason for live channels to be off air, nor to wait for it.
+func (a *App) checkArchive(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, tierTimeout)
 	defer cancel()
-	if err := tier.Check(ctx); err != nil {
+	if err := a.archive.Check(bounded); err != nil && ctx.Err() == nil {
 		a.log.Error("the cold tier does not work at present: archived objects cannot be read", "archive", a.config.Lifecycle.Archive, "error", err)
 	}
-	return nil
 }
 
 // openArchived opens bytes in the cold tier for a reader.

@@ -68,8 +68,8 @@ func (t *trimmer) floor(ctx context.Context, oldest, newest uint64) (floor, erro
 	return f, err
 }
 
-// aged returns the position of the last event that is too old, 0 for none. Events are in the order of their times but for moments, so a binary
-// search finds it.
+// aged returns the position of the last event that is too old, 0 for none. Events
+// are in the order of their times but for moments, so a binary search finds it.
 func (t *trimmer) aged(ctx context.Context, oldest, newest uint64) (uint64, error) {
 	cutoff := t.config.Now().Add(-t.config.MaxAge)
 	var failed error
